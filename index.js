@@ -1,3 +1,34 @@
 'use strict';
 
-module.exports = require('cluster');
+/**
+ * The builtin's cluster object with our balancer and channel in it, or, where the native core
+ * cannot be loaded, the builtin as it is.
+ */
+
+const cluster = require('cluster');
+const { isMainThread } = require('worker_threads');
+
+module.exports = /** @type {any} */ (cluster).native === undefined ? load() : cluster;
+
+function load() {
+  // A worker of ours was adopted before any other code ran. A worker of the builtin's (another
+  // program has forked it) and a thread keep the builtin.
+  const addon = cluster.isPrimary && isMainThread ? loadAddon() : undefined;
+  if (addon) return require('./lib/primary').adopt(addon);
+  return Object.assign(cluster, { native: false });
+}
+
+/** An app must not die of the swapped import: without the addon it runs on the builtin. */
+function loadAddon() {
+  try {
+    return require('./native');
+  } catch (error) {
+    const { message } = /** @type {Error} */ (error);
+    process.emitWarning(
+      `falling back to node:cluster, because the native core for ${process.platform}-${process.arch} ` +
+        `could not be loaded: ${message.split('\n')[0]}`,
+      { code: 'RUST_CLUSTER_FALLBACK', type: 'RustClusterWarning' },
+    );
+    return undefined;
+  }
+}

@@ -1,0 +1,42 @@
+'use strict';
+
+// Runs every scenario on the builtin cluster and on ours, and expects the same of both: the same
+// events in the same order with the same arguments, the same errors, states and exit codes, and no
+// process left behind. A scenario is an entry of a table in scenarios/, which says how to write one.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const { reasonToSkip, run } = require('./helpers/compare');
+
+const DIRECTORY = path.join(__dirname, 'scenarios');
+
+// The builtin's record says whether the scenario is a sound one, before ours is held against it.
+function assertSound(record, scenario) {
+  const shown = JSON.stringify(record, null, 2);
+  assert.strictEqual(record.timedOut, false, `with the builtin it does not end: ${shown}`);
+  assert.deepStrictEqual(record.left, [], `with the builtin processes are left: ${shown}`);
+  assert.notDeepStrictEqual(record.log, {}, 'with the builtin nothing is logged');
+  const expected = { code: scenario.code ?? 0, signal: scenario.signal ?? null };
+  assert.deepStrictEqual(record.exit, expected, `with the builtin it fails: ${shown}`);
+  if (!scenario.stderr) assert.deepStrictEqual(record.stderr, [], 'with the builtin');
+}
+
+async function compare(file, name) {
+  const scenario = require(file)[name];
+  const builtin = await run({ file, name, ours: false });
+  assertSound(builtin, scenario);
+  const ours = await run({ file, name, ours: true });
+  assert.deepStrictEqual(ours, builtin);
+}
+
+describe('ours and the builtin behave alike', { concurrency: 2 }, () => {
+  const files = fs.readdirSync(DIRECTORY).filter((entry) => entry.endsWith('.js'));
+  for (const file of files.map((entry) => path.join(DIRECTORY, entry))) {
+    const title = path.basename(file, '.js');
+    for (const [name, scenario] of Object.entries(require(file))) {
+      it(`${title}: ${name}`, { skip: reasonToSkip(scenario) }, () => compare(file, name));
+    }
+  }
+});

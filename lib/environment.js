@@ -1,0 +1,9 @@
+'use strict';
+
+/** The environment variables through which a primary tells a new process that it is a worker. */
+module.exports = {
+  /** The number of the inherited descriptor of the channel. `preload.js` removes it. */
+  CHANNEL_VARIABLE: 'RUST_CLUSTER_CHANNEL_FD',
+  /** The worker's id: makes Node boot its builtin cluster as a worker's. Node removes it. */
+  ID_VARIABLE: 'NODE_UNIQUE_ID',
+};

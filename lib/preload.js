@@ -1,0 +1,20 @@
+'use strict';
+
+/**
+ * `--require`d into every worker by the primary: connects before user code runs, and leaves no
+ * trace of itself for that code or for the processes that it starts.
+ */
+
+const { isMainThread } = require('worker_threads');
+
+const { CHANNEL_VARIABLE } = require('./environment');
+
+const index = process.execArgv.indexOf(__filename);
+if (index > 0) process.execArgv.splice(index - 1, 2);
+
+// A worker_threads thread of a worker runs this, too; it has nothing to connect.
+if (isMainThread && process.env[CHANNEL_VARIABLE] !== undefined) {
+  const fd = Number(process.env[CHANNEL_VARIABLE]);
+  delete process.env[CHANNEL_VARIABLE];
+  require('./child').connect(require('../native'), fd);
+}

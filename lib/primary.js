@@ -1,0 +1,245 @@
+'use strict';
+
+/**
+ * The cluster object of the primary: settings, fork, disconnect, and the events of workers.
+ * https://nodejs.org/api/cluster.html
+ */
+
+const assert = require('assert');
+const { EventEmitter } = require('events');
+
+const { attachChannel } = require('./channel');
+const internals = require('./internals');
+const { announce } = require('./exports');
+const { spawnWorker } = require('./spawn');
+const { Worker } = require('./worker');
+
+module.exports = { adopt };
+
+const cluster = internals.builtin;
+
+/** Emits `'disconnect'` when the last worker is gone. */
+const intercom = new EventEmitter();
+
+/** What only we need of a worker. @type {WeakMap<any, import('../native').WorkerLink>} */
+const links = new WeakMap();
+
+/** The channels of living workers: what was sent must leave even if this process exits. */
+const outboxes = new Set();
+
+/** @type {typeof import('../native')} */
+let addon;
+
+/** Made by the first fork, because it has a thread. @type {import('../native').Primary} */
+let native;
+
+let lastId = 0;
+let initialized = false;
+
+/**
+ * Puts our cluster into the builtin's place.
+ * @param {typeof import('../native')} loaded
+ */
+function adopt(loaded) {
+  addon = loaded;
+  internals.adoptFirst();
+  return internals.adopt({
+    Worker,
+    setupPrimary,
+    // Deprecated alias; the same function, as with the builtin.
+    setupMaster: setupPrimary,
+    fork,
+    disconnect,
+    native: true,
+  });
+}
+
+/** @param {import('cluster').ClusterSettings} [options] */
+function setupPrimary(options) {
+  const settings = {
+    args: process.argv.slice(2),
+    exec: process.argv[1],
+    execArgv: process.execArgv,
+    silent: false,
+    ...cluster.settings,
+    ...options,
+  };
+  // Or the profiles of all processes would end up in one file, mixed.
+  const has = (/** @type {string} */ flag) =>
+    settings.execArgv.some((argument) => argument.startsWith(flag));
+  if (has('--prof') && !has('--logfile=')) {
+    settings.execArgv = [...settings.execArgv, '--logfile=v8-%p.log'];
+  }
+  /** @type {any} */ (cluster).settings = settings;
+  announce();
+  process.nextTick(() => cluster.emit('setup', settings));
+  if (!initialized) initialize();
+}
+
+/** What is fixed by the first `setupPrimary()` or `fork()`. */
+function initialize() {
+  const policy = cluster.schedulingPolicy;
+  assert(
+    policy === cluster.SCHED_NONE || policy === cluster.SCHED_RR,
+    `Bad cluster.schedulingPolicy: ${policy}`,
+  );
+  initialized = true;
+  native = new addon.Primary();
+  native.setBalanced(policy === cluster.SCHED_RR);
+  process.on('internalMessage', (message) => {
+    if (message.cmd === 'NODE_DEBUG_ENABLED') openInspectors();
+  });
+  process.on('exit', () => {
+    for (const outbox of outboxes) outbox.exit();
+    native.stop();
+  });
+}
+
+/** Someone wants to debug this process: he wants to debug its workers as well. */
+function openInspectors() {
+  for (const worker of Object.values(cluster.workers ?? {})) {
+    const { state } = /** @type {any} */ (worker);
+    const open = () => internals.signalDebugger(/** @type {number} */ (worker?.process.pid));
+    if (state === 'online' || state === 'listening') open();
+    else worker?.once('online', open);
+  }
+}
+
+/** @param {Record<string, unknown>} [env] laid over the current `process.env` */
+function fork(env) {
+  setupPrimary();
+  const id = ++lastId;
+  const advanced = cluster.settings.serialization === 'advanced';
+  /** @type {any} */
+  let worker;
+  /** @type {(event: import('../native').Event) => void} */
+  let onChannelEvent;
+  const link = native.openWorker(id, advanced, (event) => {
+    onEvent(worker, link, event, onChannelEvent);
+  });
+  const child = spawnOrRemove(id, env, link);
+  internals.expectChannelEnd(child);
+  const channel = attachChannel(child, link.channel(), advanced, {
+    afterEnd() {
+      outboxes.delete(channel.outbox);
+      internals.channelEnded(child);
+    },
+  });
+  channel.control.ref();
+  onChannelEvent = channel.onEvent;
+  outboxes.add(channel.outbox);
+  worker = new /** @type {any} */ (Worker)({ id, process: child });
+  links.set(worker, link);
+  passEventsOn(worker, link);
+  process.nextTick(() => cluster.emit('fork', worker));
+  /** @type {any} */ (cluster.workers)[id] = worker;
+  return worker;
+}
+
+/**
+ * @param {number} id
+ * @param {Record<string, unknown> | undefined} env
+ * @param {import('../native').WorkerLink} link
+ */
+function spawnOrRemove(id, env, link) {
+  try {
+    return spawnWorker(cluster.settings, id, env, link.childFd);
+  } catch (error) {
+    link.channel().close();
+    link.remove();
+    throw error;
+  } finally {
+    link.spawned();
+  }
+}
+
+/**
+ * The worker's events on itself and on the cluster.
+ * @param {any} worker
+ * @param {import('../native').WorkerLink} link
+ */
+function passEventsOn(worker, link) {
+  worker.on('message', function (/** @type {any} */ message, /** @type {any} */ handle) {
+    // @ts-expect-error `this` is the worker
+    cluster.emit('message', this, message, handle);
+  });
+  worker.process.once('exit', (/** @type {any} */ code, /** @type {any} */ signal) => {
+    // A worker that is still connected is removed when its channel has ended.
+    if (!worker.isConnected()) removeWorker(worker);
+    worker.exitedAfterDisconnect = Boolean(worker.exitedAfterDisconnect);
+    worker.state = 'dead';
+    worker.emit('exit', code, signal);
+    cluster.emit('exit', worker, code, signal);
+  });
+  worker.process.once('disconnect', () => {
+    link.remove();
+    if (worker.isDead()) removeWorker(worker);
+    worker.exitedAfterDisconnect = Boolean(worker.exitedAfterDisconnect);
+    worker.state = 'disconnected';
+    worker.emit('disconnect');
+    cluster.emit('disconnect', worker);
+  });
+}
+
+/**
+ * @param {any} worker
+ * @param {import('../native').WorkerLink} link
+ * @param {import('../native').Event} event
+ * @param {(event: import('../native').Event) => void} onChannelEvent
+ */
+function onEvent(worker, link, event, onChannelEvent) {
+  switch (event.type) {
+    case 'online':
+      worker.state = 'online';
+      worker.emit('online');
+      cluster.emit('online', worker);
+      break;
+    case 'listening': {
+      const { addressType, address, port, fd } = JSON.parse(event.info);
+      const info = { addressType, address, port, fd };
+      worker.state = 'listening';
+      worker.emit('listening', info);
+      cluster.emit('listening', worker, info);
+      break;
+    }
+    case 'leaving':
+      worker.exitedAfterDisconnect = true;
+      link.acknowledgeLeave();
+      break;
+    default:
+      onChannelEvent(event);
+  }
+}
+
+function removeWorker(/** @type {any} */ worker) {
+  const workers = /** @type {any} */ (cluster.workers);
+  delete workers[worker.id];
+  if (Object.keys(workers).length === 0) intercom.emit('disconnect');
+}
+
+/** @param {() => void} [callback] when all workers have disconnected and their handles are closed */
+function disconnect(callback) {
+  const workers = Object.values(cluster.workers ?? {});
+  if (workers.length === 0) {
+    process.nextTick(() => intercom.emit('disconnect'));
+  } else {
+    for (const worker of workers) {
+      if (worker?.isConnected()) worker.disconnect();
+    }
+  }
+  if (typeof callback === 'function') intercom.once('disconnect', callback);
+}
+
+/** @this {any} */
+Worker.prototype.disconnect = function () {
+  this.exitedAfterDisconnect = true;
+  const link = links.get(this);
+  if (link && this.isConnected()) link.tellToLeave();
+  removeWorker(this);
+  return this;
+};
+
+/** @this {any} */
+Worker.prototype.destroy = function (/** @type {NodeJS.Signals} */ signal) {
+  this.process.kill(signal || 'SIGTERM');
+};

@@ -1,0 +1,104 @@
+'use strict';
+
+/**
+ * Starting a worker's process: what `child_process.fork` does for the builtin, with our channel in
+ * the place of Node's.
+ */
+
+const { spawn } = require('child_process');
+const path = require('path');
+
+const { CHANNEL_VARIABLE, ID_VARIABLE } = require('./environment');
+const errors = require('./errors');
+const internals = require('./internals');
+
+module.exports = { spawnWorker };
+
+const PRELOAD = path.join(__dirname, 'preload.js');
+
+/**
+ * @param {import('cluster').ClusterSettings} settings
+ * @param {number} id
+ * @param {Record<string, unknown> | undefined} env
+ * @param {number} channelFd our descriptor that the process inherits
+ * @returns {import('child_process').ChildProcess}
+ */
+function spawnWorker(settings, id, env, channelFd) {
+  const { exec, args = [], serialization, cwd, uid, gid } = settings;
+  if (typeof exec !== 'string') {
+    throw errors.invalidArgType('modulePath', 'of type string', exec);
+  }
+  if (serialization !== undefined && serialization !== 'json' && serialization !== 'advanced') {
+    const allowed = "must be one of: undefined, 'json', 'advanced'";
+    throw errors.invalidArgValue('options.serialization', allowed, serialization);
+  }
+  const stdio = stdioOf(settings);
+  const slot = stdio.indexOf('ipc');
+  stdio[slot] = channelFd;
+  const execArgv = [...(settings.execArgv ?? []), ...inspectorArguments(settings)];
+  const child = spawn(
+    process.execPath,
+    ['--require', PRELOAD, ...execArgv, exec, ...args],
+    /** @type {any} */ ({
+      cwd,
+      env: { ...process.env, ...env, [ID_VARIABLE]: `${id}`, [CHANNEL_VARIABLE]: `${slot}` },
+      stdio,
+      uid,
+      gid,
+      windowsHide: /** @type {any} */ (settings).windowsHide,
+      shell: false,
+    }),
+  );
+  // After the name of the program itself.
+  internals.hideArguments(child, 1, 2);
+  return child;
+}
+
+/** @param {import('cluster').ClusterSettings} settings @returns {any[]} */
+function stdioOf({ stdio, silent }) {
+  if (stdio === undefined || stdio === null) {
+    const each = silent ? 'pipe' : 'inherit';
+    return [each, each, each, 'ipc'];
+  }
+  if (typeof stdio === 'string') {
+    if (!['pipe', 'ignore', 'inherit', 'overlapped'].includes(stdio)) {
+      throw errors.invalidArgValue('stdio', 'is invalid', stdio);
+    }
+    return [stdio, stdio, stdio, 'ipc'];
+  }
+  if (!Array.isArray(stdio)) throw errors.invalidArgValue('stdio', 'is invalid', stdio);
+  if (!stdio.includes('ipc')) throw errors.ipcRequired();
+  return [...stdio];
+}
+
+const INSPECT_ARGUMENT = /--inspect(?:-brk|-port)?|--debug-port/;
+const MAX_PORT = 65535;
+const MIN_PORT = 1024;
+
+let inspectPortOffset = 1;
+
+/** A worker gets an inspector if the primary has one, on a port of its own. */
+function inspectorArguments(/** @type {import('cluster').ClusterSettings} */ settings) {
+  let port = /** @type {any} */ (settings).inspectPort;
+  if (port === null) throw errors.badPort(port);
+  const inspected = [...(settings.execArgv ?? []), process.env.NODE_OPTIONS ?? ''];
+  if (!inspected.some((argument) => INSPECT_ARGUMENT.test(argument))) return [];
+  if (typeof port === 'function') port = port();
+  else if (port === undefined) port = nextInspectPort();
+  return [`--inspect-port=${validPort(port)}`];
+}
+
+/** The primary's own and up; after the last one comes the first that is not privileged. */
+function nextInspectPort() {
+  const port = process.debugPort + inspectPortOffset++;
+  return port > MAX_PORT ? port - MAX_PORT + MIN_PORT - 1 : port;
+}
+
+/** @param {unknown} port */
+function validPort(port) {
+  const isNumeric = typeof port === 'number' || (typeof port === 'string' && port.trim() !== '');
+  if (!isNumeric || Number(port) !== Number(port) >>> 0 || Number(port) > MAX_PORT) {
+    throw errors.badPort(port);
+  }
+  return Number(port);
+}

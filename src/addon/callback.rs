@@ -1,0 +1,101 @@
+//! Calling JavaScript from libuv's callbacks.
+//!
+//! The only file besides `sys/` with `unsafe`: it is about raw N-API values.
+
+use std::cell::Cell;
+use std::ptr;
+
+use napi::JsValue;
+use napi::bindgen_prelude::{Env, Function, Result, ToNapiValue, check_status, sys};
+
+use crate::sys::uv::Loop;
+
+/// A function of JavaScript's that is called from the event loop, not from JavaScript.
+///
+/// Like a callback of Node's own: ticks and microtasks run after it, and what it throws is an
+/// uncaught exception.
+pub struct Callback {
+    env: sys::napi_env,
+    function: Cell<sys::napi_ref>,
+}
+
+impl Callback {
+    pub fn new<A, R>(env: Env, function: &Function<'_, A, R>) -> Result<Self>
+    where
+        A: napi::bindgen_prelude::JsValuesTupleIntoVec,
+    {
+        let mut reference = ptr::null_mut();
+        // SAFETY: both are valid during this call from JavaScript.
+        check_status!(unsafe {
+            sys::napi_create_reference(env.raw(), function.raw(), 1, &raw mut reference)
+        })?;
+        Ok(Self {
+            env: env.raw(),
+            function: Cell::new(reference),
+        })
+    }
+
+    /// Calls the function with one argument.
+    pub fn call<T: ToNapiValue>(&self, argument: T) {
+        let mut scope = ptr::null_mut();
+        // SAFETY: on the thread of `env`, which lives as long as the class that owns this; all
+        // values are used within `scope` alone.
+        unsafe {
+            if sys::napi_open_handle_scope(self.env, &raw mut scope) != sys::Status::napi_ok {
+                return;
+            }
+            self.call_in_scope(argument);
+            sys::napi_close_handle_scope(self.env, scope);
+        }
+    }
+
+    /// # Safety
+    /// On the thread of `env`, within a handle scope.
+    unsafe fn call_in_scope<T: ToNapiValue>(&self, argument: T) {
+        let mut function = ptr::null_mut();
+        let mut receiver = ptr::null_mut();
+        // SAFETY: as the caller promises; `function` is a reference made in `new`.
+        unsafe {
+            let found =
+                sys::napi_get_reference_value(self.env, self.function.get(), &raw mut function);
+            if found != sys::Status::napi_ok
+                || function.is_null()
+                || sys::napi_get_global(self.env, &raw mut receiver) != sys::Status::napi_ok
+            {
+                return;
+            }
+            let Ok(argument) = T::to_napi_value(self.env, argument) else {
+                return;
+            };
+            let mut result = ptr::null_mut();
+            let status = sys::napi_make_callback(
+                self.env,
+                ptr::null_mut(),
+                receiver,
+                function,
+                1,
+                &raw const argument,
+                &raw mut result,
+            );
+            if status == sys::Status::napi_pending_exception {
+                let mut error = ptr::null_mut();
+                sys::napi_get_and_clear_last_exception(self.env, &raw mut error);
+                sys::napi_fatal_exception(self.env, error);
+            }
+        }
+    }
+}
+
+impl Drop for Callback {
+    fn drop(&mut self) {
+        // SAFETY: made in `new`, deleted once.
+        unsafe { sys::napi_delete_reference(self.env, self.function.get()) };
+    }
+}
+
+/// The event loop of the calling thread.
+pub fn event_loop(env: &Env) -> Result<Loop> {
+    let raw = env.get_uv_event_loop()?;
+    // SAFETY: the loop of this environment, which outlives every object in it.
+    Ok(unsafe { Loop::from_raw(raw.cast()) })
+}

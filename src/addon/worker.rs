@@ -1,0 +1,298 @@
+//! The worker's class: its channel, its servers, and connections from the primary.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::rc::{Rc, Weak};
+
+use napi::bindgen_prelude::{Env, Error, Function, Result};
+use napi_derive::napi;
+
+use super::callback::{Callback, event_loop};
+use super::channel::{Channel, Shared as SharedChannel};
+use super::event::Event;
+use super::js_error;
+use crate::protocol::{ListenRequest, ListenerId, ServerId, Target, ToPrimary, ToWorker};
+use crate::sys::fd;
+use crate::sys::uv::{Check, Interest, Poll, Prepare};
+use crate::worker::Worker as Core;
+
+/// What `net` and `dgram` ask for when a server listens or a socket binds in a worker.
+#[napi(object)]
+pub struct ListenOptions {
+    /// `'tcp'`, `'pipe'`, `'udp4'`, `'udp6'` or `'fd'`.
+    pub kind: String,
+    pub address: Option<String>,
+    pub port: Option<u16>,
+    /// For `'fd'`: a descriptor of the primary.
+    pub fd: Option<i32>,
+    pub index: u32,
+    pub backlog: Option<i32>,
+    pub ipv6_only: Option<bool>,
+    pub reuse_addr: Option<bool>,
+    pub readable_all: Option<bool>,
+    pub writable_all: Option<bool>,
+    pub data: Option<String>,
+}
+
+impl ListenOptions {
+    fn target(self) -> Result<Target> {
+        let ipv6_only = self.ipv6_only.unwrap_or(false);
+        let port = self.port.unwrap_or(0);
+        let address = self.address;
+        Ok(match self.kind.as_str() {
+            "tcp" => Target::Tcp {
+                address,
+                port,
+                ipv6_only,
+            },
+            "udp4" | "udp6" => Target::Udp {
+                address,
+                port,
+                ipv6: self.kind == "udp6",
+                ipv6_only,
+                reuse_addr: self.reuse_addr.unwrap_or(false),
+            },
+            "pipe" => Target::Pipe {
+                path: address.ok_or_else(|| Error::from_reason("a pipe has a path"))?,
+                readable_all: self.readable_all.unwrap_or(false),
+                writable_all: self.writable_all.unwrap_or(false),
+            },
+            "fd" => Target::Inherited {
+                fd: self.fd.unwrap_or(-1),
+            },
+            kind => return Err(Error::from_reason(format!("no kind of server: {kind}"))),
+        })
+    }
+}
+
+/// The connection side, on Node's event loop.
+struct Connections {
+    // Declared, and so dropped, before the socket that they watch.
+    poll: OnceCell<Poll>,
+    _prepare: OnceCell<Prepare>,
+    _check: OnceCell<Check>,
+    core: Core,
+    /// The socket was readable in this turn.
+    readable: Cell<bool>,
+    channel: Weak<SharedChannel>,
+    /// Refused connections that the socket had no room for.
+    unreturned: RefCell<Vec<(ListenerId, OwnedFd)>>,
+}
+
+impl Connections {
+    /// At most one connection in a turn of the loop, after all else that was ready: so whatever
+    /// else waits here is still in the socket, where the primary can take it back, when the first
+    /// one's handler blocks.
+    fn on_check(&self) {
+        self.core.enter_phase(false);
+        self.unreturned
+            .borrow_mut()
+            .retain(|(listener, connection)| self.core.refuse(*listener, connection).is_err());
+        if !self.readable.replace(false) {
+            return;
+        }
+        if let (Some((unit, connection)), Some(channel)) =
+            (self.core.take(), self.channel.upgrade())
+        {
+            channel.call(Event::Connection {
+                server: unit.server.0,
+                listener: unit.listener.0,
+                fd: connection.into_raw_fd(),
+            });
+        }
+    }
+}
+
+/// This process as a worker.
+#[napi]
+pub struct Worker {
+    channel: Rc<SharedChannel>,
+    connections: Rc<Connections>,
+    advanced: bool,
+    last_server: Cell<u32>,
+    /// How many servers want to keep the event loop alive.
+    keepers: Cell<u32>,
+}
+
+#[napi]
+impl Worker {
+    /// Takes over the inherited descriptor of the channel and reads the primary's first words.
+    #[napi(constructor)]
+    pub fn new(env: Env, channel_fd: i32, on_event: Function<'_, Event, ()>) -> Result<Self> {
+        let socket = fd::adopt(channel_fd).map_err(|error| js_error(&error))?;
+        let channel = SharedChannel::new(socket, Callback::new(env, &on_event)?);
+        let (advanced, core) = hello(&channel)?;
+        let connections = Rc::new(Connections {
+            poll: OnceCell::new(),
+            _prepare: OnceCell::new(),
+            _check: OnceCell::new(),
+            core,
+            readable: Cell::new(false),
+            channel: Rc::downgrade(&channel),
+            unreturned: RefCell::default(),
+        });
+        watch(&env, &connections).map_err(|error| js_error(&error))?;
+        channel.start(&env, Box::new(on_control))?;
+        channel.send_control(&ToPrimary::Online, Vec::new());
+        let (last_server, keepers) = (Cell::new(0), Cell::new(0));
+        Ok(Self {
+            channel,
+            connections,
+            advanced,
+            last_server,
+            keepers,
+        })
+    }
+
+    /// Whether messages are serialized by V8 rather than JSON.
+    #[napi(getter)]
+    pub fn advanced(&self) -> bool {
+        self.advanced
+    }
+
+    #[napi]
+    pub fn channel(&self) -> Channel {
+        Channel::new(Rc::clone(&self.channel))
+    }
+
+    /// Asks the primary for a socket. The answer is a `bound` event with the number returned here.
+    #[napi]
+    pub fn listen(&self, mut options: ListenOptions) -> Result<u32> {
+        let server = self.last_server.get() + 1;
+        let (index, backlog) = (options.index, options.backlog.unwrap_or(511));
+        let data = options.data.take();
+        let target = options.target()?;
+        self.last_server.set(server);
+        let request = ListenRequest {
+            server: ServerId(server),
+            target,
+            index,
+            backlog,
+            data,
+        };
+        self.channel
+            .send_control(&ToPrimary::Listen(request), Vec::new());
+        Ok(server)
+    }
+
+    /// The server is set up: it can be given connections. `info` is the event's, as JSON.
+    #[napi]
+    pub fn listening(&self, server: u32, info: String) {
+        let message = ToPrimary::Listening {
+            server: ServerId(server),
+            info,
+        };
+        self.channel.send_control(&message, Vec::new());
+    }
+
+    #[napi]
+    pub fn close_server(&self, server: u32) {
+        self.channel.send_control(
+            &ToPrimary::Close {
+                server: ServerId(server),
+            },
+            Vec::new(),
+        );
+    }
+
+    /// Says that this worker leaves of its own will; answered by `leaveAcknowledged`.
+    #[napi]
+    pub fn leave(&self) {
+        self.channel.send_control(&ToPrimary::Leave, Vec::new());
+    }
+
+    /// Says that the channel is about to end because this worker wants it.
+    #[napi]
+    pub fn goodbye(&self) {
+        self.channel.send_control(&ToPrimary::Goodbye, Vec::new());
+    }
+
+    /// Gives a connection back for another worker, and closes it here.
+    #[napi]
+    pub fn refuse(&self, listener: u32, connection: i32) -> Result<()> {
+        let connection = fd::adopt(connection).map_err(|error| js_error(&error))?;
+        let listener = ListenerId(listener);
+        if self.connections.core.refuse(listener, &connection).is_err() {
+            self.connections
+                .unreturned
+                .borrow_mut()
+                .push((listener, connection));
+        }
+        Ok(())
+    }
+
+    /// A listening server keeps the event loop alive, as a real handle would.
+    #[napi]
+    pub fn keep_alive(&self, keep: bool) {
+        let keepers = self.keepers.get();
+        let keepers = if keep {
+            keepers + 1
+        } else {
+            keepers.saturating_sub(1)
+        };
+        self.keepers.set(keepers);
+        if let Some(poll) = self.connections.poll.get() {
+            poll.set_ref(keepers > 0);
+        }
+    }
+}
+
+/// The primary wrote it before this process was started.
+fn hello(channel: &SharedChannel) -> Result<(bool, Core)> {
+    let unexpected = || Error::from_reason("the primary did not say hello on its channel");
+    let (payload, fds) = channel
+        .receive_first()
+        .map_err(|error| js_error(&error))?
+        .ok_or_else(unexpected)?;
+    let message = serde_json::from_slice(&payload).map_err(|_| unexpected())?;
+    let (ToWorker::Hello { advanced }, [connections, page]) = (
+        message,
+        <[OwnedFd; 2]>::try_from(fds).map_err(|_| unexpected())?,
+    ) else {
+        return Err(unexpected());
+    };
+    let core = Core::new(connections, &page).map_err(|error| js_error(&error))?;
+    Ok((advanced, core))
+}
+
+fn watch(env: &Env, connections: &Rc<Connections>) -> std::io::Result<()> {
+    let event_loop = event_loop(env).map_err(std::io::Error::other)?;
+    let with = |act: fn(&Connections)| {
+        let weak = Rc::downgrade(connections);
+        move || {
+            if let Some(connections) = weak.upgrade() {
+                act(&connections);
+            }
+        }
+    };
+    let on_readable = with(|connections| connections.readable.set(true));
+    let poll = Poll::new(event_loop, connections.core.connections(), move |_| {
+        on_readable()
+    })?;
+    poll.watch(Interest {
+        readable: true,
+        writable: false,
+    })?;
+    poll.set_ref(false);
+    let prepare = Prepare::new(
+        event_loop,
+        with(|connections| connections.core.enter_phase(true)),
+    )?;
+    let check = Check::new(event_loop, with(Connections::on_check))?;
+    // Set once, here.
+    let _ = connections.poll.set(poll);
+    let _ = connections._prepare.set(prepare);
+    let _ = connections._check.set(check);
+    Ok(())
+}
+
+fn on_control(payload: &[u8], fds: Vec<OwnedFd>) -> serde_json::Result<Option<Event>> {
+    Ok(match serde_json::from_slice(payload)? {
+        ToWorker::Hello { .. } => None,
+        ToWorker::Bound { server, answer } => {
+            Some(Event::bound(server.0, answer, fds.into_iter().next()))
+        }
+        ToWorker::LeaveAcknowledged => Some(Event::LeaveAcknowledged),
+        ToWorker::Leave => Some(Event::Leave),
+    })
+}

@@ -1,0 +1,291 @@
+//! Handing connections to one worker, and taking back those that it does not read in time.
+//!
+//! The primary keeps the receiving end of the socket on which connections travel. Whoever reads a
+//! unit from it has that connection, so each one goes to exactly one process, whatever the worker
+//! does meanwhile; see «A connection» in ARCHITECTURE.md. Which worker gets what, and what becomes
+//! of what was taken back, is `primary.rs`'s.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::balancer::Readiness;
+use crate::protocol::{ListenerId, Return, ServerId, Unit};
+use crate::shared::WorkerPage;
+use crate::sys::fd;
+use crate::sys::memory::Shared;
+
+/// How many connections may wait in one worker's socket. More would only move the kernel's
+/// backlog into a place where it counts as descriptors under way (ETOOMANYREFS).
+const MAX_UNREAD: usize = 16;
+
+/// A unit that the worker has not been seen to read.
+struct Unread {
+    sequence: u64,
+    sent: Instant,
+}
+
+pub struct Handoff {
+    sender: OwnedFd,
+    receiver: OwnedFd,
+    page: Shared<WorkerPage>,
+    last_sequence: u64,
+    last_sent: Option<Instant>,
+    unread: VecDeque<Unread>,
+    /// The phase of the worker's loop when it was last looked at, and since when it is that one.
+    phase: u64,
+    phase_since: Instant,
+    /// The phase in which it left a connection unread for too long: blocked until it changes.
+    blocked_in: Option<u64>,
+}
+
+/// A connection that a worker did not take.
+pub struct TakenBack {
+    pub listener: ListenerId,
+    pub connection: OwnedFd,
+}
+
+impl Handoff {
+    #[must_use]
+    pub fn new(sender: OwnedFd, receiver: OwnedFd, page: Shared<WorkerPage>, now: Instant) -> Self {
+        Self {
+            sender,
+            receiver,
+            page,
+            last_sequence: 0,
+            last_sent: None,
+            unread: VecDeque::new(),
+            phase: 0,
+            phase_since: now,
+            blocked_in: None,
+        }
+    }
+
+    /// Becomes readable when the worker sends something back.
+    #[must_use]
+    pub fn sender(&self) -> BorrowedFd<'_> {
+        self.sender.as_fd()
+    }
+
+    /// Whether the worker can take a connection now; `timeout` is the handoff timeout.
+    pub fn readiness(&mut self, now: Instant, timeout: Duration) -> Readiness {
+        self.look(now);
+        if self.blocked_in.is_some() || self.unread.len() >= MAX_UNREAD {
+            return Readiness::Unable;
+        }
+        // Even: running timers, immediates or ticks, and no turn of the loop for that long.
+        let working = self.phase != 0 && self.phase.is_multiple_of(2);
+        if working && now - self.phase_since > timeout {
+            return Readiness::Unable;
+        }
+        // Since it took the last one, it has not come back from waiting for events, so that one's
+        // handler may be about to run. After the timeout it counts as a connection that is silent.
+        let recent = self.last_sent.is_some_and(|sent| now - sent < timeout);
+        let read_phase = self.page.read_phase.load(Ordering::Acquire);
+        if !self.unread.is_empty() || (recent && self.phase < read_phase + 2) {
+            return Readiness::Occupied;
+        }
+        Readiness::Ready
+    }
+
+    /// Sends a connection. `WouldBlock`, or any other error: it was not sent, nothing is lost.
+    pub fn hand(
+        &mut self,
+        listener: ListenerId,
+        server: ServerId,
+        connection: BorrowedFd<'_>,
+        now: Instant,
+    ) -> io::Result<()> {
+        let sequence = self.last_sequence + 1;
+        let unit = Unit {
+            sequence,
+            listener,
+            server,
+        }
+        .encode();
+        fd::send(self.sender.as_fd(), &[IoSlice::new(&unit)], &[connection])?;
+        self.last_sequence = sequence;
+        self.last_sent = Some(now);
+        self.unread.push_back(Unread {
+            sequence,
+            sent: now,
+        });
+        Ok(())
+    }
+
+    /// Whether anything sent has not been seen to be read.
+    pub fn has_unread(&mut self) -> bool {
+        self.forget_read();
+        !self.unread.is_empty()
+    }
+
+    /// Whether a connection waits for longer than `timeout` in front of a loop that does not turn.
+    pub fn is_overdue(&mut self, now: Instant, timeout: Duration) -> bool {
+        self.look(now);
+        let waits = self
+            .unread
+            .front()
+            .is_some_and(|oldest| now - oldest.sent >= timeout);
+        waits && now - self.phase_since >= timeout
+    }
+
+    /// Reads back all that the worker has not read, and regards it as blocked until its loop turns.
+    pub fn take_back(&mut self) -> Vec<TakenBack> {
+        let mut taken = Vec::new();
+        let mut buffer = [0; Unit::SIZE];
+        while let Ok(received) = fd::receive(self.receiver.as_fd(), &mut buffer) {
+            let (Some(unit), Some(connection)) = (
+                Unit::decode(&buffer[..received.bytes]),
+                received.fds.into_iter().next(),
+            ) else {
+                break;
+            };
+            taken.push(TakenBack {
+                listener: unit.listener,
+                connection,
+            });
+        }
+        // The socket is empty: what was sent and is not in `taken` has been read by the worker.
+        self.unread.clear();
+        self.blocked_in = Some(self.phase);
+        taken
+    }
+
+    /// Asks to be told when the worker's loop turns or when it has read a connection.
+    pub fn want(&self) {
+        self.page.wanted.store(1, Ordering::SeqCst);
+    }
+
+    /// What the worker has sent back, if there is anything.
+    pub fn returned(&self) -> Option<(Return, Option<OwnedFd>)> {
+        let mut buffer = [0; Return::SIZE];
+        let received = fd::receive(self.sender.as_fd(), &mut buffer).ok()?;
+        let message = Return::decode(&buffer[..received.bytes])?;
+        Some((message, received.fds.into_iter().next()))
+    }
+
+    fn look(&mut self, now: Instant) {
+        self.forget_read();
+        let phase = self.page.phase.load(Ordering::Acquire);
+        if phase != self.phase {
+            self.phase = phase;
+            self.phase_since = now;
+        }
+        if self.blocked_in.is_some_and(|blocked| blocked != phase) {
+            self.blocked_in = None;
+        }
+    }
+
+    /// The socket keeps the order, so with one unit all before it have been read.
+    fn forget_read(&mut self) {
+        let last_read = self.page.last_read.load(Ordering::Acquire);
+        while self
+            .unread
+            .front()
+            .is_some_and(|oldest| oldest.sequence <= last_read)
+        {
+            self.unread.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_millis(5);
+
+    /// A handoff, the worker's end of its socket and the worker's view of the page.
+    fn setup(now: Instant) -> (Handoff, OwnedFd, Shared<WorkerPage>) {
+        let (sender, receiver) = fd::packet_pair().unwrap();
+        let (page, memory) = Shared::<WorkerPage>::create(c"test").unwrap();
+        let worker = receiver.try_clone().unwrap();
+        let theirs = Shared::<WorkerPage>::open(&memory).unwrap();
+        (Handoff::new(sender, receiver, page, now), worker, theirs)
+    }
+
+    fn hand(handoff: &mut Handoff, now: Instant) {
+        let (connection, _) = fd::stream_pair().unwrap();
+        handoff
+            .hand(ListenerId(1), ServerId(1), connection.as_fd(), now)
+            .unwrap();
+    }
+
+    /// Reads one unit as a worker does.
+    fn read(worker: &OwnedFd, page: &WorkerPage) -> Option<u64> {
+        let mut buffer = [0; Unit::SIZE];
+        fd::receive(worker.as_fd(), &mut buffer).ok()?;
+        let sequence = Unit::decode(&buffer)?.sequence;
+        page.last_read.store(sequence, Ordering::Release);
+        Some(sequence)
+    }
+
+    #[test]
+    fn what_a_worker_does_not_read_is_taken_back_and_what_it_reads_is_not() {
+        let start = Instant::now();
+        let (mut handoff, worker, page) = setup(start);
+        (0..3).for_each(|_| hand(&mut handoff, start));
+        assert_eq!(read(&worker, &page), Some(1));
+        assert!(!handoff.is_overdue(start, TIMEOUT));
+        assert!(handoff.is_overdue(start + TIMEOUT, TIMEOUT));
+        assert_eq!(handoff.take_back().len(), 2);
+        assert_eq!(read(&worker, &page), None);
+        assert!(!handoff.has_unread());
+    }
+
+    #[test]
+    fn a_worker_is_left_out_until_its_loop_turns() {
+        let start = Instant::now();
+        let (mut handoff, _worker, page) = setup(start);
+        assert_eq!(handoff.readiness(start, TIMEOUT), Readiness::Ready);
+        hand(&mut handoff, start);
+        assert_eq!(handoff.readiness(start, TIMEOUT), Readiness::Occupied);
+        handoff.take_back();
+        let later = start + TIMEOUT * 10;
+        assert_eq!(handoff.readiness(later, TIMEOUT), Readiness::Unable);
+        page.phase.store(1, Ordering::Release);
+        assert_eq!(handoff.readiness(later, TIMEOUT), Readiness::Ready);
+    }
+
+    #[test]
+    fn a_worker_whose_loop_turns_is_not_robbed_however_slow_it_reads() {
+        let start = Instant::now();
+        let (mut handoff, _worker, page) = setup(start);
+        hand(&mut handoff, start);
+        page.phase.store(1, Ordering::Release);
+        assert!(
+            !handoff.is_overdue(start + TIMEOUT, TIMEOUT),
+            "it has just turned"
+        );
+        assert!(handoff.is_overdue(start + TIMEOUT * 2, TIMEOUT));
+    }
+
+    #[test]
+    fn a_worker_that_runs_a_long_timer_is_left_out_without_being_given_anything() {
+        let start = Instant::now();
+        let (mut handoff, _worker, page) = setup(start);
+        page.phase.store(4, Ordering::Release);
+        assert_eq!(handoff.readiness(start, TIMEOUT), Readiness::Ready);
+        assert_eq!(
+            handoff.readiness(start + TIMEOUT * 2, TIMEOUT),
+            Readiness::Unable
+        );
+        page.phase.store(5, Ordering::Release);
+        assert_eq!(
+            handoff.readiness(start + TIMEOUT * 9, TIMEOUT),
+            Readiness::Ready
+        );
+    }
+
+    #[test]
+    fn a_full_worker_is_given_no_more() {
+        let start = Instant::now();
+        let (mut handoff, worker, page) = setup(start);
+        (0..MAX_UNREAD).for_each(|_| hand(&mut handoff, start));
+        assert_eq!(handoff.readiness(start, TIMEOUT), Readiness::Unable);
+        read(&worker, &page);
+        assert_eq!(handoff.readiness(start, TIMEOUT), Readiness::Occupied);
+    }
+}

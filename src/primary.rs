@@ -1,0 +1,313 @@
+//! The primary's side of the balancer: which workers there are, which sockets they listen on, and
+//! where a connection goes that a worker did not take.
+//!
+//! All of it belongs to the I/O thread. Nothing waits in here and nothing knows of tokio:
+//! `io_thread.rs` says when something is ready.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::group::{Accepted, Group};
+use crate::handoff::Handoff;
+use crate::listener::Listener;
+use crate::protocol::{Bound, ListenRequest, ListenerId, Return, ServerId, Target, WorkerId};
+
+/// What can be set for the whole cluster.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How long a connection may wait in front of a blocked worker while another could take it.
+    pub handoff_timeout: Duration,
+    /// How long a listener outlives its last worker, if that one crashed.
+    pub listener_linger: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            handoff_timeout: Duration::from_millis(5),
+            listener_linger: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The answer to a request to listen, with a descriptor if the worker is to accept by itself.
+#[derive(Default)]
+pub struct Listened {
+    pub answer: Bound,
+    pub shared: Option<OwnedFd>,
+    /// A new socket, to be watched from now on.
+    pub watch: Option<(ListenerId, Rc<OwnedFd>)>,
+}
+
+#[derive(Default)]
+struct Worker {
+    servers: HashMap<ServerId, ListenerId>,
+    /// It goes, so a request to listen that is still under way is ignored.
+    leaving: bool,
+}
+
+#[derive(Default)]
+pub struct Primary {
+    options: Options,
+    workers: HashMap<WorkerId, Worker>,
+    handoffs: HashMap<WorkerId, Handoff>,
+    groups: HashMap<ListenerId, Group>,
+    by_key: HashMap<String, ListenerId>,
+    last_listener: u32,
+}
+
+impl Primary {
+    pub fn configure(&mut self, options: Options) {
+        self.options = options;
+    }
+
+    #[must_use]
+    pub fn options(&self) -> Options {
+        self.options
+    }
+
+    pub fn add_worker(&mut self, id: WorkerId, handoff: Handoff) {
+        self.workers.insert(id, Worker::default());
+        self.handoffs.insert(id, handoff);
+    }
+
+    /// Joins the group of `request`, or binds and makes one. `None`: the worker is on its way out.
+    ///
+    /// `balanced` is false if the workers shall accept by themselves.
+    pub fn listen(
+        &mut self,
+        id: WorkerId,
+        request: ListenRequest,
+        balanced: bool,
+    ) -> Option<Listened> {
+        let worker = self.workers.get_mut(&id).filter(|worker| !worker.leaving)?;
+        let balanced = balanced && !matches!(request.target, Target::Udp { .. });
+        let key = request.target.key(request.index);
+        let mut listened = Listened::default();
+        let listener_id = if let Some(known) = self.by_key.get(&key) {
+            *known
+        } else {
+            let listener = match open(&request, balanced) {
+                Ok(listener) => listener,
+                Err(error) => return Some(failed(&error)),
+            };
+            self.last_listener += 1;
+            let new = ListenerId(self.last_listener);
+            listened.watch = balanced.then(|| (new, listener.socket()));
+            self.by_key.insert(key.clone(), new);
+            self.groups
+                .insert(new, Group::new(new, key, listener, balanced));
+            new
+        };
+        let group = self.groups.get_mut(&listener_id)?;
+        group.data = group.data.take().or(request.data);
+        group.members.insert(id, request.server);
+        group.lingers_until = None;
+        worker.servers.insert(request.server, listener_id);
+        if group.balancer.is_none() {
+            match group.listener.as_fd().try_clone_to_owned() {
+                Ok(descriptor) => listened.shared = Some(descriptor),
+                Err(error) => {
+                    self.close(id, request.server);
+                    return Some(failed(&error));
+                }
+            }
+        }
+        listened.answer = Bound {
+            errno: 0,
+            name: group.listener.name.clone(),
+            data: group.data.clone(),
+            pipe: group.listener.pipe,
+        };
+        Some(listened)
+    }
+
+    /// The worker's server is set up: it may be given connections. Returns the listener to resume.
+    pub fn attach(&mut self, id: WorkerId, server: ServerId) -> Option<ListenerId> {
+        let listener = *self.workers.get(&id)?.servers.get(&server)?;
+        self.groups.get_mut(&listener)?.balancer.as_mut()?.join(id);
+        Some(listener)
+    }
+
+    /// The worker has closed a server; the last one closes the socket.
+    pub fn close(&mut self, id: WorkerId, server: ServerId) {
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return;
+        };
+        if let Some(listener) = worker.servers.remove(&server) {
+            self.leave_group(id, listener, false);
+        }
+    }
+
+    /// The worker was told to go, or says so itself: it gets no more connections and can open
+    /// nothing any more.
+    pub fn leave(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return;
+        };
+        worker.leaving = true;
+        for (_, listener) in std::mem::take(&mut worker.servers) {
+            self.leave_group(id, listener, false);
+        }
+    }
+
+    /// The worker's channel has ended. What it had not read goes to others.
+    ///
+    /// `crashed`: it did not say goodbye, so a listener that is left without workers lingers.
+    /// Returns the listeners to resume.
+    pub fn remove_worker(&mut self, id: WorkerId, crashed: bool) -> Vec<ListenerId> {
+        let Some(worker) = self.workers.remove(&id) else {
+            return Vec::new();
+        };
+        for listener in worker.servers.into_values() {
+            self.leave_group(id, listener, crashed);
+        }
+        let Some(mut handoff) = self.handoffs.remove(&id) else {
+            return Vec::new();
+        };
+        let mut resume = Vec::new();
+        for taken in handoff.take_back() {
+            resume.extend(self.put_back(taken.listener, taken.connection));
+        }
+        resume
+    }
+
+    fn leave_group(&mut self, id: WorkerId, listener: ListenerId, crashed: bool) {
+        let Some(group) = self.groups.get_mut(&listener) else {
+            return;
+        };
+        group.remove(id);
+        if !group.members.is_empty() {
+            return;
+        }
+        let linger = self.options.listener_linger;
+        if crashed && !linger.is_zero() && group.balancer.is_some() {
+            group.lingers_until = Some(Instant::now() + linger);
+        } else {
+            self.remove_group(listener);
+        }
+    }
+
+    /// Closes the socket; connections that still wait there are closed with it.
+    fn remove_group(&mut self, listener: ListenerId) {
+        if let Some(group) = self.groups.remove(&listener) {
+            self.by_key.remove(&group.key);
+        }
+    }
+
+    /// Closes listeners whose time without workers is over; returns when the next one is due.
+    pub fn expire(&mut self, now: Instant) -> Option<Instant> {
+        let due = |group: &&Group| group.lingers_until.is_some_and(|until| until <= now);
+        let over: Vec<_> = self
+            .groups
+            .values()
+            .filter(due)
+            .map(|group| group.id)
+            .collect();
+        over.into_iter().for_each(|id| self.remove_group(id));
+        self.groups
+            .values()
+            .filter_map(|group| group.lingers_until)
+            .min()
+    }
+
+    #[must_use]
+    pub fn has_listener(&self, id: ListenerId) -> bool {
+        self.groups.contains_key(&id)
+    }
+
+    pub fn accept(&mut self, id: ListenerId) -> Accepted {
+        let Some(group) = self.groups.get_mut(&id) else {
+            return Accepted::Gone;
+        };
+        group.accept(&mut self.handoffs, self.options)
+    }
+
+    /// Reads what a worker has sent back. Returns the listeners to resume.
+    pub fn take_returns(&mut self, id: WorkerId) -> Vec<ListenerId> {
+        let mut resume = Vec::new();
+        while let Some(returned) = self.handoffs.get(&id).and_then(Handoff::returned) {
+            match returned {
+                (Return::Refused(listener), Some(connection)) => {
+                    if let Some(group) = self.groups.get_mut(&listener) {
+                        group.refused(id, Instant::now());
+                    }
+                    resume.extend(self.put_back(listener, connection));
+                }
+                // Without its descriptor, dropped for want of a free number, there is nothing left.
+                (Return::Refused(_), None) => {}
+                (Return::Free, _) => resume.extend(self.paused()),
+            }
+        }
+        resume
+    }
+
+    /// Takes back what blocked workers have not read while others could. Returns the listeners to
+    /// resume, and whether to look again after the handoff timeout.
+    pub fn tick(&mut self, now: Instant) -> (Vec<ListenerId>, bool) {
+        let timeout = self.options.handoff_timeout;
+        let mut resume = self.paused();
+        let overdue: Vec<_> = self
+            .handoffs
+            .iter_mut()
+            .filter_map(|(id, handoff)| handoff.is_overdue(now, timeout).then_some(*id))
+            .collect();
+        for id in overdue {
+            let options = self.options;
+            let groups = self
+                .groups
+                .values()
+                .filter(|group| group.members.contains_key(&id));
+            let mut groups = groups.into_iter();
+            if groups.any(|group| group.somebody_else_can(id, &mut self.handoffs, options, now)) {
+                let taken = self.handoffs.get_mut(&id).map(Handoff::take_back);
+                for taken in taken.into_iter().flatten() {
+                    resume.extend(self.put_back(taken.listener, taken.connection));
+                }
+            }
+        }
+        let unread = self.handoffs.values_mut().any(Handoff::has_unread);
+        (
+            resume,
+            unread || self.groups.values().any(Group::needs_time),
+        )
+    }
+
+    fn paused(&self) -> Vec<ListenerId> {
+        self.groups
+            .values()
+            .filter(|group| group.paused)
+            .map(|group| group.id)
+            .collect()
+    }
+
+    /// A connection to a listener that is closed by now is closed as well.
+    fn put_back(&mut self, listener: ListenerId, connection: OwnedFd) -> Option<ListenerId> {
+        self.groups.get_mut(&listener)?.put_back(connection);
+        Some(listener)
+    }
+}
+
+fn open(request: &ListenRequest, balanced: bool) -> io::Result<Listener> {
+    let listener = Listener::bind(&request.target)?;
+    if balanced {
+        listener.listen(request.backlog)?;
+    }
+    Ok(listener)
+}
+
+fn failed(error: &io::Error) -> Listened {
+    let errno = error
+        .raw_os_error()
+        .map_or(-nix::libc::EINVAL, |errno| -errno);
+    Listened {
+        answer: Bound {
+            errno,
+            ..Bound::default()
+        },
+        ..Listened::default()
+    }
+}

@@ -1,0 +1,356 @@
+//! What the two ends of a worker's sockets say to each other: control messages, the layout of a
+//! frame on the message socket and of a unit on the connection socket. Imports nothing of the crate.
+
+use serde::{Deserialize, Serialize};
+
+/// The longest payload of one frame. A longer one, or a malformed header, ends the channel.
+pub const MAX_PAYLOAD: usize = 1 << 30;
+
+/// A server of one worker; chosen by the worker, unique in it, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ServerId(pub u32);
+
+/// A socket of the primary that one or more workers listen on; never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(pub u32);
+
+/// A worker, by the id that `cluster` gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerId(pub u32);
+
+/// What a frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// User messages: JSON texts with commas between them.
+    Json,
+    /// One user message, serialized by V8.
+    Advanced,
+    /// One user message, JSON, with the envelope of a handle; the descriptor travels along.
+    JsonHandle,
+    /// The same, serialized by V8.
+    AdvancedHandle,
+    /// The handle of the last handle frame arrived (one byte, 1) or was lost on the way (0).
+    HandleReceived,
+    /// A [`ToWorker`] or [`ToPrimary`].
+    Control,
+}
+
+impl Kind {
+    const ALL: [Self; 6] = [
+        Self::Json,
+        Self::Advanced,
+        Self::JsonHandle,
+        Self::AdvancedHandle,
+        Self::HandleReceived,
+        Self::Control,
+    ];
+
+    fn code(self) -> u8 {
+        match self {
+            Self::Json => 0,
+            Self::Advanced => 1,
+            Self::JsonHandle => 2,
+            Self::AdvancedHandle => 3,
+            Self::HandleReceived => 4,
+            Self::Control => 5,
+        }
+    }
+}
+
+/// The fixed part in front of each frame on the message socket. All numbers little-endian.
+///
+/// | bytes | what |
+/// |---|---|
+/// | 0..4 | length of the payload |
+/// | 4..8 | number of messages in it |
+/// | 8 | kind |
+/// | 9 | number of descriptors that travel along |
+/// | 10..12 | zero |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    pub length: usize,
+    pub count: u32,
+    pub kind: Kind,
+    pub fds: u8,
+}
+
+impl FrameHeader {
+    pub const SIZE: usize = 12;
+
+    /// `None` if the payload is longer than [`MAX_PAYLOAD`].
+    #[must_use]
+    pub fn encode(&self) -> Option<[u8; Self::SIZE]> {
+        let length = u32::try_from(self.length)
+            .ok()
+            .filter(|_| self.length <= MAX_PAYLOAD)?;
+        let mut bytes = [0; Self::SIZE];
+        bytes[0..4].copy_from_slice(&length.to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.count.to_le_bytes());
+        bytes[8] = self.kind.code();
+        bytes[9] = self.fds;
+        Some(bytes)
+    }
+
+    /// `None` if these are not the bytes of a header.
+    #[must_use]
+    pub fn decode(bytes: &[u8; Self::SIZE]) -> Option<Self> {
+        let [l0, l1, l2, l3, c0, c1, c2, c3, kind, fds, 0, 0] = *bytes else {
+            return None;
+        };
+        let length = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])).ok()?;
+        let kind = Kind::ALL.into_iter().find(|known| known.code() == kind)?;
+        let count = u32::from_le_bytes([c0, c1, c2, c3]);
+        (length <= MAX_PAYLOAD).then_some(Self {
+            length,
+            count,
+            kind,
+            fds,
+        })
+    }
+}
+
+/// What a worker asks to listen on, or to bind to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// `address` is an IP address, or none for «all interfaces, IPv6 if the system has it».
+    Tcp {
+        address: Option<String>,
+        port: u16,
+        ipv6_only: bool,
+    },
+    /// A Unix socket at an absolute path.
+    Pipe {
+        path: String,
+        readable_all: bool,
+        writable_all: bool,
+    },
+    Udp {
+        address: Option<String>,
+        port: u16,
+        ipv6: bool,
+        ipv6_only: bool,
+        reuse_addr: bool,
+    },
+    /// A descriptor that the primary has inherited.
+    Inherited { fd: i32 },
+}
+
+impl Target {
+    /// Two requests with equal keys (and index) share one socket, as with the builtin: flags do
+    /// not count.
+    #[must_use]
+    pub fn key(&self, index: u32) -> String {
+        match self {
+            Self::Tcp { address, port, .. } => format!("tcp {address:?} {port} {index}"),
+            Self::Pipe { path, .. } => format!("pipe {path} {index}"),
+            Self::Udp {
+                address,
+                port,
+                ipv6,
+                ..
+            } => {
+                format!("udp {address:?} {port} {ipv6} {index}")
+            }
+            Self::Inherited { fd } => format!("fd {fd} {index}"),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenRequest {
+    pub server: ServerId,
+    pub target: Target,
+    /// Counts the servers of one worker on the same target: the second one on a port is not the
+    /// first one's twin in another worker.
+    pub index: u32,
+    /// Length of the kernel's queue of connections not yet accepted; see listen(2).
+    pub backlog: i32,
+    /// What the server wants to share with its twins (TLS ticket keys), opaque to Rust.
+    pub data: Option<String>,
+}
+
+/// The local address of a bound socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketName {
+    pub address: String,
+    pub ipv6: bool,
+    pub port: u16,
+}
+
+/// The answer to a [`ListenRequest`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    /// 0, or a negative errno as libuv has it.
+    pub errno: i32,
+    /// For IP sockets.
+    pub name: Option<SocketName>,
+    /// The data of the first server on this socket.
+    pub data: Option<String>,
+    /// It is a Unix socket.
+    pub pipe: bool,
+}
+
+/// From the primary to a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// First of all. Two descriptors travel along: the connection socket, the shared page.
+    Hello { advanced: bool },
+    /// With a descriptor if the socket itself is shared rather than its connections balanced.
+    Bound { server: ServerId, answer: Bound },
+    /// The primary knows that the worker leaves of its own will.
+    LeaveAcknowledged,
+    /// Close the servers, then the channel.
+    Leave,
+}
+
+/// From a worker to the primary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToPrimary {
+    /// Connected; user code is about to run.
+    Online,
+    Listen(ListenRequest),
+    /// The server may be given connections. `info` is what the `'listening'` event says, opaque.
+    Listening {
+        server: ServerId,
+        info: String,
+    },
+    Close {
+        server: ServerId,
+    },
+    /// The worker leaves of its own will.
+    Leave,
+    /// The channel ends because the worker wants it, not because it crashed.
+    Goodbye,
+}
+
+/// A connection on its way to a worker; one packet on the connection socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// Counts the units sent to this worker, from 1.
+    pub sequence: u64,
+    /// Where it was accepted, and so where it goes back to if this worker does not take it.
+    pub listener: ListenerId,
+    pub server: ServerId,
+}
+
+impl Unit {
+    pub const SIZE: usize = 16;
+
+    #[must_use]
+    pub fn encode(self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        bytes[..8].copy_from_slice(&self.sequence.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.listener.0.to_le_bytes());
+        bytes[12..].copy_from_slice(&self.server.0.to_le_bytes());
+        bytes
+    }
+
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (sequence, rest) = bytes.split_first_chunk()?;
+        let (listener, rest) = rest.split_first_chunk()?;
+        Some(Self {
+            sequence: u64::from_le_bytes(*sequence),
+            listener: ListenerId(u32::from_le_bytes(*listener)),
+            server: ServerId(u32::from_le_bytes(rest.try_into().ok()?)),
+        })
+    }
+}
+
+/// What a worker sends back on the connection socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// The server is full or closed; the connection travels along, for another worker.
+    Refused(ListenerId),
+    /// The primary asked to be told when this worker can take a connection again.
+    Free,
+}
+
+impl Return {
+    pub const SIZE: usize = 5;
+
+    #[must_use]
+    pub fn encode(self) -> [u8; Self::SIZE] {
+        let (code, listener) = match self {
+            Self::Refused(listener) => (0, listener.0),
+            Self::Free => (1, 0),
+        };
+        let mut bytes = [code; Self::SIZE];
+        bytes[1..].copy_from_slice(&listener.to_le_bytes());
+        bytes
+    }
+
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (code, listener) = bytes.split_first()?;
+        match code {
+            0 => Some(Self::Refused(ListenerId(u32::from_le_bytes(
+                listener.try_into().ok()?,
+            )))),
+            1 => Some(Self::Free),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_survives_the_way_and_nonsense_does_not() {
+        let header = FrameHeader {
+            length: 70_000,
+            count: 3,
+            kind: Kind::JsonHandle,
+            fds: 1,
+        };
+        let bytes = header.encode().unwrap();
+        assert_eq!(FrameHeader::decode(&bytes), Some(header));
+        let mut wrong = bytes;
+        wrong[8] = 99;
+        assert_eq!(FrameHeader::decode(&wrong), None);
+        let mut wrong = bytes;
+        wrong[3] = 0xff;
+        assert_eq!(FrameHeader::decode(&wrong), None, "longer than the limit");
+        assert_eq!(
+            FrameHeader {
+                length: MAX_PAYLOAD + 1,
+                ..header
+            }
+            .encode(),
+            None
+        );
+    }
+
+    #[test]
+    fn units_and_returns_survive_the_way() {
+        let unit = Unit {
+            sequence: 1 << 40,
+            listener: ListenerId(3),
+            server: ServerId(7),
+        };
+        assert_eq!(Unit::decode(&unit.encode()), Some(unit));
+        assert_eq!(Unit::decode(&[1, 2, 3]), None);
+        for back in [Return::Refused(ListenerId(9)), Return::Free] {
+            assert_eq!(Return::decode(&back.encode()), Some(back));
+        }
+        assert_eq!(Return::decode(&[]), None);
+    }
+
+    #[test]
+    fn flags_do_not_make_another_key_but_the_index_does() {
+        let plain = Target::Tcp {
+            address: None,
+            port: 80,
+            ipv6_only: false,
+        };
+        let only = Target::Tcp {
+            address: None,
+            port: 80,
+            ipv6_only: true,
+        };
+        assert_eq!(plain.key(0), only.key(0));
+        assert_ne!(plain.key(0), plain.key(1));
+    }
+}

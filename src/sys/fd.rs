@@ -1,0 +1,148 @@
+//! Descriptors: making them, passing them between processes, and nothing else.
+//!
+//! Close-on-exec is set by the call that creates a descriptor, so that no program a worker or the
+//! primary starts inherits one.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::socket::{
+    self, AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
+};
+
+/// How many descriptors one message may carry. The kernel's own limit is 253 (`SCM_MAX_FD`);
+/// nothing here sends more than two.
+pub const MAX_FDS_PER_MESSAGE: usize = 4;
+
+/// Takes over a descriptor that another part of this process handed to us as a number.
+///
+/// Returns `EBADF` if it is not open. It is made close-on-exec.
+pub fn adopt(raw: RawFd) -> io::Result<OwnedFd> {
+    if raw < 0 {
+        return Err(Errno::EBADF.into());
+    }
+    // SAFETY: the caller gives up the number; F_GETFD below fails if nothing is open there, and
+    // the value is forgotten in that case so that nothing is closed.
+    let fd = unsafe { OwnedFd::from_raw_fd(raw) };
+    match fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)) {
+        Ok(_) => Ok(fd),
+        Err(errno) => {
+            std::mem::forget(fd);
+            Err(errno.into())
+        }
+    }
+}
+
+/// A second descriptor for what `raw` of this process is open on, without taking `raw` over.
+pub fn duplicate(raw: RawFd) -> io::Result<OwnedFd> {
+    if raw < 0 {
+        return Err(Errno::EBADF.into());
+    }
+    // SAFETY: only borrowed for the duration of fcntl, which fails with EBADF if it is not open.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(raw) };
+    borrowed.try_clone_to_owned()
+}
+
+/// A pair of connected, non-blocking stream sockets.
+pub fn stream_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    pair(SockType::Stream)
+}
+
+/// A pair of connected, non-blocking sockets that keep the bounds of what is sent and its order.
+pub fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    pair(SockType::SeqPacket)
+}
+
+fn pair(kind: SockType) -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    Ok(socket::socketpair(AddressFamily::Unix, kind, None, flags)?)
+}
+
+/// Makes reads and writes of `fd` return `EAGAIN` instead of waiting.
+pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
+    fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+/// Accepts one connection. The new socket is non-blocking and close-on-exec.
+pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let raw = socket::accept4(listener.as_raw_fd(), flags)?;
+    // SAFETY: accept4 has just made it, and nobody else knows its number.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// Sends `parts` and the descriptors `fds` as one message; returns the bytes taken.
+///
+/// Never raises SIGPIPE, never waits. The descriptors travel with the first byte.
+pub fn send(
+    socket: BorrowedFd<'_>,
+    parts: &[IoSlice<'_>],
+    fds: &[BorrowedFd<'_>],
+) -> io::Result<usize> {
+    let mut raw = [0; MAX_FDS_PER_MESSAGE];
+    for (slot, fd) in raw.iter_mut().zip(fds) {
+        *slot = fd.as_raw_fd();
+    }
+    let rights = [ControlMessage::ScmRights(&raw[..fds.len()])];
+    let control: &[ControlMessage<'_>] = if fds.is_empty() { &[] } else { &rights };
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    loop {
+        match socket::sendmsg::<()>(socket.as_raw_fd(), parts, control, flags, None) {
+            Ok(sent) => return Ok(sent),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// What one `recvmsg` brought.
+#[derive(Debug, Default)]
+pub struct Received {
+    /// Bytes stored in the buffer; 0 is the end of the stream.
+    pub bytes: usize,
+    /// The descriptors that came along, close-on-exec, in the order sent.
+    pub fds: Vec<OwnedFd>,
+    /// The kernel dropped descriptors because this process has no number left for them.
+    pub truncated: bool,
+}
+
+/// Receives what is there, at most `buffer.len()` bytes; `WouldBlock` if there is nothing.
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
+    let mut control = nix::cmsg_space!([RawFd; MAX_FDS_PER_MESSAGE]);
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+    loop {
+        let mut parts = [IoSliceMut::new(buffer)];
+        match socket::recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags) {
+            Ok(message) => {
+                let mut received = Received {
+                    bytes: message.bytes,
+                    truncated: message.flags.contains(MsgFlags::MSG_CTRUNC),
+                    ..Received::default()
+                };
+                for part in message.cmsgs()? {
+                    if let ControlMessageOwned::ScmRights(raw) = part {
+                        // SAFETY: the kernel has just installed these numbers for us alone.
+                        let owned = raw
+                            .into_iter()
+                            .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+                        received.fds.extend(owned);
+                    }
+                }
+                return Ok(received);
+            }
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// Keeps all signals out of the calling thread, so that they reach the one that runs JavaScript.
+pub fn block_signals_in_this_thread() {
+    let all = nix::sys::signal::SigSet::all();
+    // Only EINVAL is possible, for a set that is not one.
+    let _ = all.thread_block();
+}
