@@ -27,7 +27,7 @@ module.exports = [
       'no-unused-expressions': 'error',
       'no-unused-vars': ['error', { argsIgnorePattern: '^_', caughtErrors: 'all' }],
       // Public functions come first in a file, and what they use below.
-      'no-use-before-define': ['error', { classes: false, functions: false }],
+      'no-use-before-define': ['error', { classes: false, functions: false, variables: false }],
       'no-useless-concat': 'error',
       'no-useless-rename': 'error',
       'no-useless-return': 'error',

@@ -14,12 +14,24 @@ const handles = require('./handles');
 const { Outbox } = require('./outbox');
 const serialization = require('./serialization');
 
-module.exports = { attachChannel };
+module.exports = { attachChannel, control };
 
 /** How often a handle that was lost on the way is sent again. */
 const MAX_RETRANSMISSIONS = 3;
 
 const MESSAGE_TYPES = new Set(['string', 'object', 'number', 'boolean']);
+
+const WRITE = Symbol('write');
+
+/**
+ * Marks a message as one of the cluster's own: given to `send`, it makes it call `write`, behind
+ * all that was sent before.
+ * @param {object} message
+ * @param {() => void} write
+ */
+function control(message, write) {
+  return { ...message, [WRITE]: write };
+}
 
 /** @typedef {(error: Error | null) => void} Done */
 /** @typedef {import('./handles').SendOptions} SendOptions */
@@ -40,7 +52,7 @@ const MESSAGE_TYPES = new Set(['string', 'object', 'number', 'boolean']);
  * @param {Hooks} hooks
  */
 function attachChannel(target, native, advanced, hooks) {
-  const control = new Control(native);
+  const reference = new Control(native);
   const outbox = new Outbox(native, (error) => target.emit('error', error));
   const inbox = new Inbox(target);
   /** Messages that wait for the acknowledgement of a handle, so that the order is kept. */
@@ -74,6 +86,11 @@ function attachChannel(target, native, advanced, hooks) {
   function sendChecked(item) {
     const { message, handle } = item;
     if (message === undefined) throw errors.missingArgument('message');
+    if (message?.[WRITE]) {
+      outbox.flush();
+      message[WRITE]();
+      return true;
+    }
     if (!MESSAGE_TYPES.has(typeof message)) {
       const types = 'one of type string, object, number, or boolean';
       throw errors.invalidArgType('message', types, message);
@@ -221,10 +238,10 @@ function attachChannel(target, native, advanced, hooks) {
   }
 
   target.connected = true;
-  target.channel = control;
+  target.channel = reference;
   target.send = send;
   target.disconnect = disconnect;
-  return { control, onEvent, outbox };
+  return { control: reference, onEvent, outbox };
 }
 
 /**

@@ -7,7 +7,7 @@
 
 const path = require('path');
 
-const { attachChannel } = require('./channel');
+const { attachChannel, control } = require('./channel');
 const internals = require('./internals');
 const { Worker } = require('./worker');
 
@@ -44,7 +44,6 @@ function connect(addon, fd) {
     beforeClose: () => native.goodbye(),
   });
   onChannelEvent = channel.onEvent;
-  flush = () => channel.outbox.flush();
   countListeners(channel.control);
 
   const { id } = /** @type {import('cluster').Worker} */ (cluster.worker);
@@ -61,9 +60,6 @@ function connect(addon, fd) {
 
 /** @type {(event: import('../native').Event) => void} */
 let onChannelEvent;
-
-/** Control messages must not overtake what user code has sent. @type {() => void} */
-let flush;
 
 /** Called when the primary has acknowledged that this worker leaves. @type {() => void} */
 let onLeaveAcknowledged = () => {};
@@ -95,14 +91,39 @@ function onEvent(/** @type {import('../native').Event} */ event) {
       onConnection(event);
       break;
     case 'leaveAcknowledged':
+      heard({ act: 'exitedAfterDisconnect' });
       onLeaveAcknowledged();
       break;
     case 'leave':
+      heard({ act: 'disconnect' });
       leave(true);
       break;
     default:
       onChannelEvent(event);
   }
+}
+
+/**
+ * Says something to the primary. It goes through `process.send` in the form that the builtin gives
+ * it, for programs that wrap that function; what arrives is what `write` sends.
+ * @param {object} message
+ * @param {() => void} write
+ */
+function tell(message, write) {
+  if (!process.connected) return;
+  let written = false;
+  const once = () => {
+    if (!written) write();
+    written = true;
+  };
+  /** @type {any} */ (process).send(control({ cmd: 'NODE_CLUSTER', ...message }, once));
+  // The wrapper has kept it to itself; without it the cluster would not work.
+  once();
+}
+
+/** The other direction: programs listen for what the primary says to the builtin's workers. */
+function heard(/** @type {object} */ message) {
+  process.emit(/** @type {any} */ ('internalMessage'), { cmd: 'NODE_CLUSTER', ...message });
 }
 
 // Servers ----------------------------------------------------------------------------------------
@@ -126,11 +147,11 @@ function askForServer(owner, options, reply) {
   const key = [target, port, addressType, fd].join(':');
   const index = takeIndex(key);
   const data = internals.serverDataOf(owner);
-  flush();
-  const id = native.listen({
+  let id = 0;
+  const request = {
     kind: kindOf(isPipe, addressType, fd),
     address: target ?? undefined,
-    port: port >= 0 ? port : undefined,
+    port: typeof port === 'number' && port >= 0 ? port : undefined,
     fd: fd >= 0 ? fd : undefined,
     index,
     backlog: options.backlog > 0 ? options.backlog : undefined,
@@ -138,20 +159,22 @@ function askForServer(owner, options, reply) {
     readableAll: Boolean(options.readableAll),
     writableAll: Boolean(options.writableAll),
     data: data === undefined ? undefined : JSON.stringify(data),
+  };
+  tell({ act: 'queryServer', index, ...options }, () => {
+    id = native.listen(request);
   });
   asked.set(id, { owner, reply, release: () => releaseIndex(key, index) });
   owner.once('listening', () => {
     if (!servers.has(id)) return;
     cluster.worker.state = 'listening';
     const info = { addressType, address: target, port: owner.address()?.port || port, fd };
-    flush();
-    native.listening(id, JSON.stringify(info));
+    tell({ act: 'listening', ...info }, () => native.listening(id, JSON.stringify(info)));
   });
 }
 
 /** @param {boolean} isPipe @param {any} addressType @param {any} fd */
 function kindOf(isPipe, addressType, fd) {
-  if (addressType === 'udp4' || addressType === 'udp6') return fd >= 0 ? 'fd' : addressType;
+  if (addressType === 'udp4' || addressType === 'udp6') return fd >= 0 ? 'udp-fd' : addressType;
   if (fd >= 0) return 'fd';
   return isPipe ? 'pipe' : 'tcp';
 }
@@ -177,6 +200,7 @@ function releaseIndex(/** @type {string} */ key, /** @type {number} */ index) {
 function onBound({ server: id, errno, sockname, data, pipe, fd }) {
   const { owner, reply, release } = asked.get(id);
   asked.delete(id);
+  heard({ ack: id, errno, key: id });
   if (data !== undefined && data !== null) internals.setServerData(owner, JSON.parse(data));
   if (errno !== 0) {
     release();
@@ -187,8 +211,7 @@ function onBound({ server: id, errno, sockname, data, pipe, fd }) {
   const forget = () => {
     if (!servers.delete(id)) return;
     release();
-    flush();
-    if (process.connected) native.closeServer(id);
+    tell({ act: 'close', key: id }, () => native.closeServer(id));
   };
   const handle =
     fd === undefined || fd === null
@@ -288,8 +311,7 @@ function disconnect() {
 function tellAndDisconnect() {
   if (!process.connected) return;
   onLeaveAcknowledged = disconnect;
-  flush();
-  native.leave();
+  tell({ act: 'exitedAfterDisconnect' }, () => native.leave());
 }
 
 /** @this {any} */

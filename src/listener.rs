@@ -65,7 +65,7 @@ impl Listener {
                 readable_all,
                 writable_all,
             } => bind_pipe(Path::new(path), *readable_all, *writable_all),
-            Target::Inherited { fd } => Self::inherited(*fd),
+            Target::Inherited { fd, .. } => Self::inherited(*fd),
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::group::{Accepted, Group};
 use crate::handoff::Handoff;
 use crate::listener::Listener;
-use crate::protocol::{Bound, ListenRequest, ListenerId, Return, ServerId, Target, WorkerId};
+use crate::protocol::{Bound, ListenRequest, ListenerId, Return, ServerId, WorkerId};
 
 /// What can be set for the whole cluster.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +84,7 @@ impl Primary {
         balanced: bool,
     ) -> Option<Listened> {
         let worker = self.workers.get_mut(&id).filter(|worker| !worker.leaving)?;
-        let balanced = balanced && !matches!(request.target, Target::Udp { .. });
+        let balanced = balanced && !request.target.is_udp();
         let key = request.target.key(request.index);
         let mut listened = Listened::default();
         let listener_id = if let Some(known) = self.by_key.get(&key) {

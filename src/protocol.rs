@@ -131,8 +131,8 @@ pub enum Target {
         ipv6_only: bool,
         reuse_addr: bool,
     },
-    /// A descriptor that the primary has inherited.
-    Inherited { fd: i32 },
+    /// A descriptor that the primary has inherited, or opened; `udp`: a socket that is bound.
+    Inherited { fd: i32, udp: bool },
 }
 
 impl Target {
@@ -151,8 +151,14 @@ impl Target {
             } => {
                 format!("udp {address:?} {port} {ipv6} {index}")
             }
-            Self::Inherited { fd } => format!("fd {fd} {index}"),
+            Self::Inherited { fd, .. } => format!("fd {fd} {index}"),
         }
+    }
+
+    /// There are no connections to balance.
+    #[must_use]
+    pub fn is_udp(&self) -> bool {
+        matches!(self, Self::Udp { .. } | Self::Inherited { udp: true, .. })
     }
 }
 

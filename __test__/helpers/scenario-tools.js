@@ -20,6 +20,12 @@ function times(emitter, event, count) {
   });
 }
 
+/** How a worker ended, also when it has done so already. */
+async function exitOf(worker) {
+  if (!worker.isDead()) return once(worker, 'exit');
+  return [worker.process.exitCode, worker.process.signalCode];
+}
+
 /** Connects and gives all that the server says until it ends, or the code of the error. */
 function ask(address) {
   return new Promise((resolve) => {
@@ -89,6 +95,7 @@ function underBothPolicies(entriesFor) {
 
 module.exports = {
   ask,
+  exitOf,
   factsOf,
   freePort,
   hasIPv6,

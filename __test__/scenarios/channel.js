@@ -2,7 +2,7 @@
 
 // The channel as an object: what it keeps alive, how it ends, and two of them in one process.
 
-const { once, times } = require('../helpers/scenario-tools');
+const { once } = require('../helpers/scenario-tools');
 
 const scenarios = {};
 
@@ -14,18 +14,17 @@ function factsOfChannel(target) {
 }
 
 scenarios['both ends have send, disconnect, connected and channel'] = {
-  async primary({ cluster, log }) {
+  async primary({ cluster, log, logIn }) {
     const worker = cluster.fork();
     log(factsOfChannel(worker.process));
-    await once(worker, 'disconnect');
-    log(factsOfChannel(worker.process), worker.process.channel);
-    worker.kill();
+    worker.on('disconnect', () => {
+      logIn('end', factsOfChannel(worker.process), worker.process.channel);
+    });
     await once(worker.process, 'close');
     log(factsOfChannel(worker.process), worker.process.channel);
   },
   worker({ cluster, log }) {
     log(factsOfChannel(process), Object.keys(process).includes('send'));
-    setInterval(() => {}, 1000);
     process.on('disconnect', () => log(factsOfChannel(process), process.channel));
     cluster.worker.disconnect();
     log(factsOfChannel(process));
@@ -36,10 +35,9 @@ scenarios['a worker with nothing to do lives until it is disconnected'] = {
   async primary({ cluster, watch }) {
     watch();
     const idle = cluster.fork();
-    const other = cluster.fork({ ROUND: 'yes' });
-    // The one has been idle for as long as the other takes to start, talk and end.
-    await times(idle, 'online', 1);
-    await once(other, 'exit');
+    await once(idle, 'online');
+    // It is idle for as long as another one takes to start, talk and end.
+    await once(cluster.fork({ ROUND: 'yes' }), 'exit');
     idle.disconnect();
   },
   worker({ cluster }) {
@@ -204,7 +202,7 @@ scenarios['a primary with a channel of its own to its parent mixes up nothing'] 
     primary.send('for the worker');
     log(await once(primary, 'exit'));
   },
-  async primary({ cluster, log }) {
+  primary({ cluster, log }) {
     log(process.connected, process.argv.slice(2), cluster.isPrimary);
     cluster.setupPrimary({ silent: true, windowsHide: true, args: [] });
     const worker = cluster.fork();
@@ -214,7 +212,7 @@ scenarios['a primary with a channel of its own to its parent mixes up nothing'] 
       log(args, process.connected, process.send('last'));
       process.disconnect();
     });
-    log(await once(worker, 'online'));
+    worker.on('online', (...args) => log('online', args));
   },
   worker({ cluster, log }) {
     process.on('message', (message) => {

@@ -3,7 +3,7 @@
 // Leaving: worker.disconnect, cluster.disconnect, destroy, kill, and the loss of the channel.
 
 const net = require('node:net');
-const { ask, once, times, underBothPolicies } = require('../helpers/scenario-tools');
+const { ask, exitOf, once, times, underBothPolicies } = require('../helpers/scenario-tools');
 
 const scenarios = {};
 
@@ -165,14 +165,14 @@ Object.assign(
     },
 
     'a worker without a server and one with, told one after the other': {
-      async primary({ cluster, watch }) {
+      async primary({ cluster, log, watch }) {
         watch();
         const [idle, busy] = [cluster.fork({ IDLE: 'yes' }), cluster.fork()];
         await Promise.all([once(idle, 'online'), once(busy, 'listening')]);
         idle.disconnect();
         await once(idle, 'exit');
         await new Promise((resolve) => cluster.disconnect(resolve));
-        await once(busy, 'exit');
+        log(await exitOf(busy));
       },
       worker() {
         if (!process.env.IDLE) listen();

@@ -3,7 +3,7 @@
 // Which events come when a worker lives and dies, and what the primary makes of them.
 
 const net = require('node:net');
-const { ask, once, times, underBothPolicies } = require('../helpers/scenario-tools');
+const { ask, exitOf, once, times, underBothPolicies } = require('../helpers/scenario-tools');
 
 function listen(then) {
   return net.createServer((socket) => socket.end('hello')).listen(0, '127.0.0.1', then);
@@ -204,12 +204,11 @@ scenarios['a worker that dies of an exception, with and without a handler of its
 // The builtin gets a deprecation warning for it from its own inside.
 scenarios['listening works where the domain module is loaded and entered'] = {
   execArgv: ['--no-deprecation'],
-  async primary({ cluster, watch }) {
+  async primary({ cluster, log, watch }) {
     watch();
     const worker = cluster.fork();
     const [{ port }] = await once(worker, 'listening');
-    await ask({ port });
-    await once(worker, 'exit');
+    log(await ask({ port }), await exitOf(worker));
   },
   worker({ cluster, log }) {
     const domain = require('node:domain').create();

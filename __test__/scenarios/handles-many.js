@@ -3,7 +3,7 @@
 // Many handles, large messages with them, and handles for somebody who is no longer there.
 
 const net = require('node:net');
-const { ask, once, times } = require('../helpers/scenario-tools');
+const { ask, exitOf, once, times } = require('../helpers/scenario-tools');
 
 const scenarios = {};
 
@@ -41,8 +41,7 @@ scenarios['a socket with a large message, right after the fork, and back'] = {
       server.close();
     });
     const server = await serve((socket) => worker.send({ text: payload }, socket));
-    log(await ask({ port: server.address().port }));
-    log(await once(worker, 'exit'));
+    log(await ask({ port: server.address().port }), await exitOf(worker));
   },
   worker({ log }) {
     process.on('message', (message, socket) => {
@@ -91,7 +90,7 @@ scenarios['handles sent to a worker that exits on the first of them'] = {
       });
     }
     log(await once(worker.process, 'close'), worker.process.channel);
-    for (const { length } of [clients]) log(length, worker.send('too late', () => {}));
+    log(worker.send('too late', () => {}));
     for (const other of [...clients, ...sockets]) other.destroy();
     server.close();
   },
@@ -122,9 +121,8 @@ scenarios['a disconnect waits for handles that have not been taken yet'] = {
     while (sockets.length < 3) await once(server, 'connection');
     for (const socket of sockets) worker.send('socket', socket);
     worker.disconnect();
-    log(await Promise.all(clients));
+    log(await Promise.all(clients), await exitOf(worker));
     server.close();
-    log(await once(worker, 'exit'));
   },
   worker({ log }) {
     process.on('message', (message, socket) => {

@@ -4,7 +4,8 @@
 
 const http = require('node:http');
 const net = require('node:net');
-const { ask, freePort, once, times, underBothPolicies } = require('../helpers/scenario-tools');
+const { ask, exitOf, freePort, once, times } = require('../helpers/scenario-tools');
+const { underBothPolicies } = require('../helpers/scenario-tools');
 
 const hello = (socket) => socket.end('hello');
 
@@ -220,9 +221,9 @@ const common = () => ({
     async primary({ cluster, log }) {
       const worker = cluster.fork();
       const [{ port }] = await once(worker, 'listening');
-      worker.on('message', (message) => log(message));
+      const said = once(worker, 'message');
       const [response] = await once(http.get({ port, agent: false }), 'response');
-      log(response.statusCode, String(await once(response, 'data')));
+      log(response.statusCode, String(await once(response, 'data')), (await said)[0]);
       worker.disconnect();
       log(await once(worker, 'exit'));
     },
@@ -244,8 +245,7 @@ const common = () => ({
       const [{ port }] = await once(worker, 'listening');
       const socket = net.connect({ port, allowHalfOpen: true });
       socket.end('from the client');
-      log(String(await once(socket, 'data')));
-      log(await once(worker, 'exit'));
+      log(String(await once(socket, 'data')), await exitOf(worker));
     },
     worker({ cluster, log }) {
       const options = { allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true };

@@ -19,11 +19,11 @@ use crate::worker::Worker as Core;
 /// What `net` and `dgram` ask for when a server listens or a socket binds in a worker.
 #[napi(object)]
 pub struct ListenOptions {
-    /// `'tcp'`, `'pipe'`, `'udp4'`, `'udp6'` or `'fd'`.
+    /// `'tcp'`, `'pipe'`, `'udp4'`, `'udp6'`, `'fd'` or `'udp-fd'`.
     pub kind: String,
     pub address: Option<String>,
     pub port: Option<u16>,
-    /// For `'fd'`: a descriptor of the primary.
+    /// For `'fd'` and `'udp-fd'`: a descriptor of the primary.
     pub fd: Option<i32>,
     pub index: u32,
     pub backlog: Option<i32>,
@@ -57,9 +57,7 @@ impl ListenOptions {
                 readable_all: self.readable_all.unwrap_or(false),
                 writable_all: self.writable_all.unwrap_or(false),
             },
-            "fd" => Target::Inherited {
-                fd: self.fd.unwrap_or(-1),
-            },
+            "fd" | "udp-fd" => Target::Inherited { fd: self.fd.unwrap_or(-1), udp: self.kind == "udp-fd" },
             kind => return Err(Error::from_reason(format!("no kind of server: {kind}"))),
         })
     }
