@@ -16,7 +16,8 @@ const programs = path.join(__dirname, 'fixtures', 'installed');
 const { devDependencies } = require('../package.json');
 const EXPRESS = `express@${devDependencies.express}`;
 const BINARY = /^rust-cluster\.[\w-]+\.node$/;
-const FALLS_BACK = /^\(node:\d+\) \w*Warning: .*rust-cluster.*node:cluster.*\n(?:\(Use `.*\n)?$/s;
+const FALLS_BACK =
+  /^\(node:\d+\) (?:\[\w+\] )?\w*Warning: .*node:cluster.*\n(?:\(Use `node .*\n)?$/;
 
 /** Removed at the end, with all that the tests make. */
 let temp;
@@ -74,8 +75,10 @@ test('without a binary, the installation fails if that is asked for', () => {
 });
 
 test('without a binary but with Cargo, it is built from source', async (t) => {
-  // What this clone has compiled of its dependencies need not be compiled again.
-  const env = { CARGO_TARGET_DIR: path.join(root, 'target') };
+  // What this clone has compiled of the dependencies need not be compiled again: the same directory,
+  // and the target named, as the build of the clone does.
+  const [, host] = /^host: (.*)$/m.exec(run('rustc', ['-vV'], root).stdout);
+  const env = { CARGO_TARGET_DIR: path.join(root, 'target'), CARGO_BUILD_TARGET: host };
   const { directory, said } = install([bare], env);
   assert.match(
     said,

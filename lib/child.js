@@ -27,7 +27,7 @@ const servers = new Map();
  */
 const indexes = new Map();
 
-/** @typedef {{ owner: any, handle: any, pipe: boolean }} Server */
+/** @typedef {{ owner: any, handle: any, pipe: boolean, balanced: boolean }} Server */
 
 /** @type {import('../native').Worker} */
 let native;
@@ -217,7 +217,9 @@ function onBound({ server: id, errno, sockname, data, pipe, fd }) {
     fd === undefined || fd === null
       ? balancedHandle(sockname, forget)
       : sharedHandle(isUdp ? internals.dgramHandle(fd) : internals.serverHandle(fd), forget);
-  servers.set(id, { owner, handle, pipe });
+  const balanced = fd === undefined || fd === null;
+  servers.set(id, { owner, handle, pipe, balanced });
+  if (balanced) internals.onConnectionClosed(owner, publishConnections);
   reply(0, handle);
 }
 
@@ -275,6 +277,16 @@ function onConnection({ server: id, listener, fd }) {
     return;
   }
   server.handle.onconnection(0, internals.streamHandle(fd, server.pipe ? 'pipe' : 'tcp'));
+  publishConnections();
+}
+
+/** For the primary's view of this worker, and for the policy that goes by it. */
+function publishConnections() {
+  let open = 0;
+  for (const { owner, balanced } of servers.values()) {
+    if (balanced) open += internals.connectionsOf(owner);
+  }
+  native.setOpenConnections(open);
 }
 
 /** A server that is full gives connections back, unless it shall drop them itself. */

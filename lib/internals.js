@@ -29,6 +29,7 @@ module.exports = {
   isSocketOfServer,
   kindOfRawHandle,
   listenOn,
+  onConnectionClosed,
   removeBuiltinWorkerListeners,
   serverDataOf,
   serverHandle,
@@ -201,6 +202,21 @@ function takeHandle(/** @type {any} */ server) {
 /** How many connections a server has at the moment. @returns {number} */
 function connectionsOf(/** @type {any} */ server) {
   return server._connections;
+}
+
+/** Servers whose closed connections are being told; one may listen again and again. */
+const watched = new WeakSet();
+
+/** Calls back whenever one of the server's connections has closed. */
+function onConnectionClosed(/** @type {any} */ server, /** @type {() => void} */ callback) {
+  if (watched.has(server)) return;
+  watched.add(server);
+  const inherited = server._emitCloseIfDrained ?? missing('_emitCloseIfDrained');
+  // net calls it right after it has counted a connection that is gone.
+  server._emitCloseIfDrained = function (/** @type {any[]} */ ...args) {
+    callback();
+    return Reflect.apply(inherited, this, args);
+  };
 }
 
 /** libuv's flags for binding, the same on all Nodes. */

@@ -5,12 +5,12 @@
  * https://nodejs.org/api/cluster.html
  */
 
-const assert = require('assert');
 const { EventEmitter } = require('events');
 
 const { attachChannel } = require('./channel');
 const internals = require('./internals');
 const { announce } = require('./exports');
+const scheduling = require('./scheduling');
 const { spawnWorker } = require('./spawn');
 const { Worker } = require('./worker');
 
@@ -50,6 +50,7 @@ function adopt(loaded) {
     setupMaster: setupPrimary,
     fork,
     disconnect,
+    schedulingPolicy: scheduling.fromEnvironment(),
     native: true,
   });
 }
@@ -70,22 +71,61 @@ function setupPrimary(options) {
   if (has('--prof') && !has('--logfile=')) {
     settings.execArgv = [...settings.execArgv, '--logfile=v8-%p.log'];
   }
+  const configuration = configurationOf(settings, options);
   /** @type {any} */ (cluster).settings = settings;
   announce();
   process.nextTick(() => cluster.emit('setup', settings));
   if (!initialized) initialize();
+  if (configuration) configure(configuration);
+}
+
+/**
+ * What the balancer has to be told, if anything; throws for values that are not allowed.
+ * @param {any} settings
+ * @param {any} options
+ */
+function configurationOf(settings, options) {
+  const names = ['scheduling', 'handoffTimeout', 'listenerLinger'];
+  if (initialized && !names.some((name) => options?.[name] !== undefined)) return undefined;
+  const chosen =
+    settings.scheduling === undefined
+      ? scheduling.parse(cluster.schedulingPolicy, 'cluster.schedulingPolicy')
+      : scheduling.parse(settings.scheduling, 'options.scheduling');
+  if (settings.scheduling !== undefined) {
+    /** @type {any} */ (cluster).schedulingPolicy = scheduling.publicValue(settings.scheduling);
+  }
+  return { chosen, options: scheduling.optionsOf(settings, chosen.policy) };
+}
+
+/** @param {NonNullable<ReturnType<typeof configurationOf>>} configuration */
+function configure({ chosen, options }) {
+  native.setBalanced(chosen.balanced);
+  const { choose } = chosen;
+  native.configure(options, choose && ((connection) => decide(choose, connection)));
+}
+
+/**
+ * Asks the program's own policy about one connection.
+ * @param {import('./scheduling').Choose} choose
+ * @param {import('../native').Connection} question
+ */
+function decide(choose, { id, listener, ...connection }) {
+  const workers = Object.values(cluster.workers ?? {});
+  const listening = workers.filter((worker) => /** @type {any} */ (worker).state === 'listening');
+  /** @type {number | undefined} */
+  let worker;
+  try {
+    worker = choose(connection, listening)?.id;
+  } finally {
+    // Whatever the function does, the connection is served: the round decides then.
+    native.decide(listener, id, worker);
+  }
 }
 
 /** What is fixed by the first `setupPrimary()` or `fork()`. */
 function initialize() {
-  const policy = cluster.schedulingPolicy;
-  assert(
-    policy === cluster.SCHED_NONE || policy === cluster.SCHED_RR,
-    `Bad cluster.schedulingPolicy: ${policy}`,
-  );
   initialized = true;
   native = new addon.Primary();
-  native.setBalanced(policy === cluster.SCHED_RR);
   process.on('internalMessage', (message) => {
     if (message.cmd === 'NODE_DEBUG_ENABLED') openInspectors();
   });
@@ -238,6 +278,28 @@ Worker.prototype.disconnect = function () {
   removeWorker(this);
   return this;
 };
+
+/** Makes an event loop that only waits turn once, so that `turns` shows that it can. @this {any} */
+Worker.prototype.nudge = function () {
+  links.get(this)?.nudge();
+};
+
+Object.defineProperties(Worker.prototype, {
+  turns: {
+    /** @this {any} */
+    get() {
+      return links.get(this)?.turns;
+    },
+    configurable: true,
+  },
+  connections: {
+    /** @this {any} */
+    get() {
+      return links.get(this)?.connections;
+    },
+    configurable: true,
+  },
+});
 
 /** @this {any} */
 Worker.prototype.destroy = function (/** @type {NodeJS.Signals} */ signal) {

@@ -2,6 +2,8 @@
 //!
 //! Bookkeeping only: no sockets, no clock, no async. `primary.rs` does what this decides.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 /// Whether a worker can take a connection now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Readiness {
@@ -10,6 +12,20 @@ pub enum Readiness {
     /// It is still at the connection before; a connection would be served a little later.
     Occupied,
     Ready,
+}
+
+/// How the worker for a connection is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// Each in turn.
+    #[default]
+    RoundRobin,
+    /// The one with the fewest open connections, in turn among equals.
+    LeastConnections,
+    /// Always the same one for a client's address.
+    IpHash,
+    /// A function of the program's says it.
+    Custom,
 }
 
 /// The workers of one listener, in the order in which they began to listen.
@@ -29,7 +45,7 @@ impl<W> Default for Balancer<W> {
     }
 }
 
-impl<W: Copy + Eq> Balancer<W> {
+impl<W: Copy + Eq + Hash> Balancer<W> {
     /// Lets `worker` take part from now on, last in the round that is under way.
     pub fn join(&mut self, worker: W) {
         if self.ring.contains(&worker) {
@@ -63,20 +79,36 @@ impl<W: Copy + Eq> Balancer<W> {
         &self.ring
     }
 
-    /// The worker for the next connection: strictly in turn among those that are
-    /// [`Ready`](Readiness::Ready), else among the [`Occupied`](Readiness::Occupied); `None` if
-    /// nobody can take it. Its turn is over only with [`took`](Self::took).
-    pub fn choose(&self, mut readiness: impl FnMut(W) -> Readiness) -> Option<W> {
-        let mut occupied = None;
+    /// The worker for the next connection: the most ready, of those the one with the least load, of
+    /// those the one whose turn it is. `None` if nobody can take it. Its turn is over only with
+    /// [`took`](Self::took).
+    pub fn choose(&self, mut state: impl FnMut(W) -> (Readiness, u64)) -> Option<W> {
+        let mut best: Option<(W, Readiness, u64)> = None;
         let (had_their_turn, next) = self.ring.split_at(self.next);
         for &worker in next.iter().chain(had_their_turn) {
-            match readiness(worker) {
-                Readiness::Ready => return Some(worker),
-                Readiness::Occupied => occupied = occupied.or(Some(worker)),
-                Readiness::Unable => {}
+            let (readiness, load) = state(worker);
+            if readiness == Readiness::Ready && load == 0 {
+                return Some(worker);
+            }
+            let better = best.is_none_or(|(_, best_readiness, least)| {
+                readiness > best_readiness || (readiness == best_readiness && load < least)
+            });
+            if better && readiness != Readiness::Unable {
+                best = Some((worker, readiness, load));
             }
         }
-        occupied
+        best.map(|(worker, _, _)| worker)
+    }
+
+    /// The worker that `client` belongs to (rendezvous hashing): when another one joins or leaves,
+    /// only the clients move that it gets or had.
+    pub fn owner(&self, client: &impl Hash) -> Option<W> {
+        let weight = |worker: &W| {
+            let mut hasher = DefaultHasher::new();
+            (client, worker).hash(&mut hasher);
+            hasher.finish()
+        };
+        self.ring.iter().copied().max_by_key(weight)
     }
 
     /// `worker` has been given a connection: the turn goes to the one behind it.
@@ -104,7 +136,8 @@ mod tests {
     }
 
     fn turn(balancer: &mut Balancer<u32>, state: impl FnMut(u32) -> Readiness) -> Option<u32> {
-        let chosen = balancer.choose(state);
+        let mut state = state;
+        let chosen = balancer.choose(|worker| (state(worker), 0));
         chosen.inspect(|worker| balancer.took(*worker))
     }
 
@@ -130,7 +163,7 @@ mod tests {
         balancer.leave(2);
         balancer.leave(3);
         balancer.leave(3);
-        assert_eq!(round(&mut balancer, 1), []);
+        assert!(round(&mut balancer, 1).is_empty());
     }
 
     #[test]
@@ -153,5 +186,44 @@ mod tests {
         assert_eq!(turn(&mut balancer, occupied), Some(1));
         assert_eq!(turn(&mut balancer, occupied), Some(3));
         assert_eq!(turn(&mut balancer, |_| Readiness::Unable), None);
+    }
+
+    #[test]
+    fn the_least_loaded_comes_first_and_equals_take_turns() {
+        let mut balancer = of(&[1, 2, 3]);
+        let mut load = [0, 5, 2, 2];
+        let mut next = || {
+            let worker = balancer.choose(|worker| (Readiness::Ready, load[worker as usize]));
+            let worker = worker.unwrap();
+            balancer.took(worker);
+            load[worker as usize] += 1;
+            worker
+        };
+        assert_eq!([next(), next(), next(), next()], [2, 3, 2, 3]);
+    }
+
+    #[test]
+    fn a_client_keeps_its_worker_when_others_come_and_go() {
+        let mut balancer = of(&[1, 2, 3, 4]);
+        let owners = |balancer: &Balancer<u32>| {
+            (0..1000_u32)
+                .map(|client| balancer.owner(&client).unwrap())
+                .collect::<Vec<_>>()
+        };
+        let before = owners(&balancer);
+        for worker in 1..=4 {
+            assert!(before.iter().filter(|owner| **owner == worker).count() > 150);
+        }
+        balancer.leave(3);
+        let without = owners(&balancer);
+        assert!(
+            before
+                .iter()
+                .zip(&without)
+                .all(|(old, new)| old == new || *old == 3)
+        );
+        balancer.join(3);
+        assert_eq!(owners(&balancer), before);
+        assert_eq!(Balancer::<u32>::default().owner(&1), None);
     }
 }

@@ -3,14 +3,20 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
-use crate::balancer::{Balancer, Readiness};
+use crate::balancer::{Balancer, Policy, Readiness};
 use crate::handoff::Handoff;
 use crate::listener::Listener;
 use crate::primary::Options;
 use crate::protocol::{ListenerId, ServerId, WorkerId};
+use crate::sys::fd;
+
+/// How many connections are accepted and kept for workers that cannot take them yet, by a policy
+/// that has to see the client first. All others stay in the kernel's backlog.
+const MAX_WAITING: usize = 64;
 
 /// What to do with a listening socket after [`Group::accept`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +31,39 @@ pub enum Accepted {
     Gone,
 }
 
+/// A connection about which the program's own policy is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    pub id: u64,
+    pub listener: ListenerId,
+    pub remote: Option<SocketAddr>,
+    pub local: Option<SocketAddr>,
+}
+
+/// Who may get a connection that waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Anyone,
+    Only(WorkerId),
+    /// The program's policy has not answered this question yet.
+    Asked(u64),
+}
+
+/// Accepted, but without a worker.
+struct Waiting {
+    connection: OwnedFd,
+    place: Place,
+}
+
+/// What a group needs of the rest to hand out connections.
+pub struct Workers<'a> {
+    pub handoffs: &'a mut HashMap<WorkerId, Handoff>,
+    pub options: Options,
+    /// Asks the program's own policy; answered by [`Group::decide`].
+    pub ask: &'a dyn Fn(Question),
+    pub now: Instant,
+}
+
 pub struct Group {
     pub id: ListenerId,
     pub key: String,
@@ -35,8 +74,8 @@ pub struct Group {
     pub members: HashMap<WorkerId, ServerId>,
     /// Those that can be given connections; `None` if the workers accept by themselves.
     pub balancer: Option<Balancer<WorkerId>>,
-    /// Accepted, but without a worker: it was refused or taken back.
-    waiting: VecDeque<OwnedFd>,
+    waiting: VecDeque<Waiting>,
+    questions: u64,
     /// Workers whose server was full, and when. They are not asked again for a moment, or a
     /// connection that nobody wants would go round without a pause.
     refusals: HashMap<WorkerId, Instant>,
@@ -56,6 +95,7 @@ impl Group {
             members: HashMap::new(),
             balancer: balanced.then(Balancer::default),
             waiting: VecDeque::new(),
+            questions: 0,
             refusals: HashMap::new(),
             paused: false,
             lingers_until: None,
@@ -72,11 +112,22 @@ impl Group {
 
     /// Keeps a connection that a worker did not take; [`accept`](Self::accept) offers it to others.
     pub fn put_back(&mut self, connection: OwnedFd) {
-        self.waiting.push_back(connection);
+        self.waiting.push_back(Waiting {
+            connection,
+            place: Place::Anyone,
+        });
     }
 
     pub fn refused(&mut self, worker: WorkerId, now: Instant) {
         self.refusals.insert(worker, now);
+    }
+
+    /// The program's policy has chosen a worker, or left it to the round.
+    pub fn decide(&mut self, question: u64, worker: Option<WorkerId>) {
+        let asked = |waiting: &&mut Waiting| waiting.place == Place::Asked(question);
+        if let Some(waiting) = self.waiting.iter_mut().find(asked) {
+            waiting.place = worker.map_or(Place::Anyone, Place::Only);
+        }
     }
 
     /// Whether only time can tell when this goes on: nobody will say so.
@@ -87,65 +138,102 @@ impl Group {
 
     /// Hands out what waits, then accepts and hands out until nobody waits any more or no worker
     /// can take one.
-    pub fn accept(
-        &mut self,
-        handoffs: &mut HashMap<WorkerId, Handoff>,
-        options: Options,
-    ) -> Accepted {
-        let now = Instant::now();
+    pub fn accept(&mut self, workers: &mut Workers<'_>) -> Accepted {
         self.paused = false;
-        while let Some(connection) = self.waiting.pop_front() {
-            if let Err(connection) = self.give(connection, handoffs, options, now) {
-                self.waiting.push_front(connection);
-                self.paused = true;
-                return Accepted::Paused;
-            }
-        }
+        self.hand_out_waiting(workers);
+        let sees_client = matches!(workers.options.policy, Policy::IpHash | Policy::Custom);
         loop {
-            if self.choose_or_want(handoffs, options, now).is_none() {
+            // A policy that does not care about the client is asked first, so that a client whom
+            // nobody can serve stays in the kernel's backlog.
+            let chosen = if sees_client {
+                None
+            } else {
+                self.choose_or_want(workers)
+            };
+            if chosen.is_none() && (!sees_client || self.waiting.len() >= MAX_WAITING) {
                 self.paused = true;
                 return Accepted::Paused;
             }
-            match self.listener.accept() {
-                Ok(connection) => {
-                    if let Err(connection) = self.give(connection, handoffs, options, now) {
-                        self.waiting.push_back(connection);
-                        self.paused = true;
-                        return Accepted::Paused;
-                    }
-                }
+            let connection = match self.listener.accept() {
+                Ok(connection) => connection,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Accepted::All,
                 Err(error) if is_exhaustion(&error) => return Accepted::Exhausted,
                 // That client went away while it waited (see accept(2)): the next one.
-                Err(_) => {}
+                Err(_) => continue,
+            };
+            let place = chosen.map_or_else(|| self.place(&connection, workers), Place::Only);
+            if let Err(waiting) = self.give(Waiting { connection, place }, workers) {
+                self.waiting.push_back(waiting);
             }
         }
     }
 
-    /// Sends a connection to the worker whose turn it is, or gives it back if there is none.
-    fn give(
-        &mut self,
-        connection: OwnedFd,
-        handoffs: &mut HashMap<WorkerId, Handoff>,
-        options: Options,
-        now: Instant,
-    ) -> Result<(), OwnedFd> {
-        let Some(worker) = self.choose_or_want(handoffs, options, now) else {
-            return Err(connection);
+    /// Where a policy that looks at the client puts it.
+    fn place(&mut self, connection: &OwnedFd, workers: &Workers<'_>) -> Place {
+        let remote = fd::ip_address(connection.as_fd(), true);
+        match workers.options.policy {
+            Policy::RoundRobin | Policy::LeastConnections => Place::Anyone,
+            Policy::IpHash => {
+                let owner = remote.and_then(|remote| self.balancer.as_ref()?.owner(&remote.ip()));
+                owner.map_or(Place::Anyone, Place::Only)
+            }
+            Policy::Custom => {
+                self.questions += 1;
+                let local = fd::ip_address(connection.as_fd(), false);
+                (workers.ask)(Question {
+                    id: self.questions,
+                    listener: self.id,
+                    remote,
+                    local,
+                });
+                Place::Asked(self.questions)
+            }
+        }
+    }
+
+    fn hand_out_waiting(&mut self, workers: &mut Workers<'_>) {
+        for mut waiting in std::mem::take(&mut self.waiting) {
+            if let Place::Only(worker) = waiting.place
+                && !self.takes_part(worker)
+            {
+                // The worker it was meant for is gone.
+                waiting.place = Place::Anyone;
+            }
+            if waiting.place == Place::Anyone && workers.options.policy == Policy::IpHash {
+                waiting.place = self.place(&waiting.connection, workers);
+            }
+            if let Err(waiting) = self.give(waiting, workers) {
+                self.waiting.push_back(waiting);
+            }
+        }
+    }
+
+    /// Sends a connection to its worker, or gives it back if that cannot take it now.
+    fn give(&mut self, waiting: Waiting, workers: &mut Workers<'_>) -> Result<(), Waiting> {
+        let chosen = match waiting.place {
+            Place::Anyone => self.choose_or_want(workers),
+            Place::Only(worker) => Some(worker),
+            Place::Asked(_) => None,
+        };
+        let Some(worker) = chosen else {
+            return Err(waiting);
         };
         let (Some(handoff), Some(server), Some(balancer)) = (
-            handoffs.get_mut(&worker),
+            workers.handoffs.get_mut(&worker),
             self.members.get(&worker),
             &mut self.balancer,
         ) else {
-            return Err(connection);
+            return Err(waiting);
         };
-        // An error here is a full socket or too many descriptors under way: later, not never.
-        if handoff
-            .hand(self.id, *server, connection.as_fd(), now)
-            .is_err()
+        // An error is a full socket or too many descriptors under way: later, not never.
+        let connection = waiting.connection.as_fd();
+        if !handoff.has_room()
+            || handoff
+                .hand(self.id, *server, connection, workers.now)
+                .is_err()
         {
-            return Err(connection);
+            handoff.want();
+            return Err(waiting);
         }
         balancer.took(worker);
         Ok(())
@@ -153,58 +241,58 @@ impl Group {
 
     /// The worker whose turn it is. If there is none, all are asked to say when they turn, and are
     /// looked at once more, because one may have turned in between.
-    fn choose_or_want(
-        &self,
-        handoffs: &mut HashMap<WorkerId, Handoff>,
-        options: Options,
-        now: Instant,
-    ) -> Option<WorkerId> {
-        self.choose(handoffs, options, now).or_else(|| {
-            let workers = self.balancer.iter().flat_map(Balancer::workers);
-            workers
-                .filter_map(|worker| handoffs.get(worker))
+    fn choose_or_want(&self, workers: &mut Workers<'_>) -> Option<WorkerId> {
+        self.choose(workers).or_else(|| {
+            let members = self.balancer.iter().flat_map(Balancer::workers);
+            members
+                .filter_map(|worker| workers.handoffs.get(worker))
                 .for_each(Handoff::want);
-            self.choose(handoffs, options, now)
+            self.choose(workers)
         })
     }
 
-    fn choose(
-        &self,
-        handoffs: &mut HashMap<WorkerId, Handoff>,
-        options: Options,
-        now: Instant,
-    ) -> Option<WorkerId> {
-        let timeout = options.handoff_timeout;
+    fn choose(&self, workers: &mut Workers<'_>) -> Option<WorkerId> {
+        let (now, timeout) = (workers.now, workers.options.handoff_timeout);
+        let by_load = workers.options.policy == Policy::LeastConnections;
         self.balancer.as_ref()?.choose(|worker| {
+            let Some(handoff) = workers.handoffs.get_mut(&worker) else {
+                return (Readiness::Unable, 0);
+            };
             if self
                 .refusals
                 .get(&worker)
                 .is_some_and(|at| now - *at < timeout)
             {
-                return Readiness::Unable;
+                return (Readiness::Unable, 0);
             }
-            handoffs
-                .get_mut(&worker)
-                .map_or(Readiness::Unable, |handoff| handoff.readiness(now, timeout))
+            let load = if by_load { handoff.load() } else { 0 };
+            (handoff.readiness(now, timeout), load)
         })
     }
 
-    /// Whether a worker other than `worker` could take a connection now.
+    fn takes_part(&self, worker: WorkerId) -> bool {
+        self.balancer
+            .as_ref()
+            .is_some_and(|balancer| balancer.workers().contains(&worker))
+    }
+
+    /// Whether a worker other than `worker` could take one of its connections now.
     #[must_use]
-    pub fn somebody_else_can(
-        &self,
-        worker: WorkerId,
-        handoffs: &mut HashMap<WorkerId, Handoff>,
-        options: Options,
-        now: Instant,
-    ) -> bool {
-        let others = self.members.keys().filter(|other| **other != worker);
-        let mut others = others.filter_map(|other| Some((other, self.balancer.as_ref()?)));
-        others.any(|(other, balancer)| {
-            balancer.workers().contains(other)
-                && handoffs.get_mut(other).is_some_and(|handoff| {
-                    handoff.readiness(now, options.handoff_timeout) != Readiness::Unable
-                })
+    pub fn somebody_else_can(&self, worker: WorkerId, workers: &mut Workers<'_>) -> bool {
+        let (now, timeout) = (workers.now, workers.options.handoff_timeout);
+        match workers.options.policy {
+            Policy::RoundRobin | Policy::LeastConnections => {}
+            // These clients belong to that worker.
+            Policy::IpHash | Policy::Custom => return false,
+        }
+        let mut others = self
+            .balancer
+            .iter()
+            .flat_map(Balancer::workers)
+            .filter(|w| **w != worker);
+        others.any(|other| {
+            let handoff = workers.handoffs.get_mut(other);
+            handoff.is_some_and(|handoff| handoff.readiness(now, timeout) != Readiness::Unable)
         })
     }
 }

@@ -90,6 +90,25 @@ impl Handoff {
         Readiness::Ready
     }
 
+    /// Whether another connection may wait in its socket, be it blocked or not.
+    pub fn has_room(&mut self) -> bool {
+        self.forget_read();
+        self.unread.len() < MAX_UNREAD
+    }
+
+    /// Connections that it has open or has not taken yet.
+    pub fn load(&mut self) -> u64 {
+        self.forget_read();
+        let open = self.page.open_connections.load(Ordering::Relaxed);
+        open.saturating_add(self.unread.len() as u64)
+    }
+
+    /// What the worker publishes of itself.
+    #[must_use]
+    pub fn page(&self) -> &WorkerPage {
+        &self.page
+    }
+
     /// Sends a connection. `WouldBlock`, or any other error: it was not sent, nothing is lost.
     pub fn hand(
         &mut self,

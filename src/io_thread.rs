@@ -16,7 +16,7 @@ use tokio::task::{JoinHandle, LocalSet};
 
 use crate::group::Accepted;
 use crate::handoff::Handoff;
-use crate::primary::{Options, Primary};
+use crate::primary::{Ask, Options, Primary};
 use crate::protocol::{Bound, ListenRequest, ListenerId, ServerId, WorkerId};
 use crate::sys::fd;
 use crate::sys::readiness::Readiness;
@@ -35,7 +35,8 @@ enum Command {
         id: WorkerId,
         crashed: bool,
     },
-    Configure(Options),
+    Configure(Options, Option<Ask>),
+    Decide(ListenerId, u64, Option<WorkerId>),
     /// Closes all sockets and ends the thread.
     Stop,
 }
@@ -94,8 +95,17 @@ impl IoThread {
         self.call(Command::RemoveWorker { id, crashed });
     }
 
-    pub fn configure(&self, options: Options) {
-        self.call(Command::Configure(options));
+    pub fn configure(&self, options: Options, ask: Option<Ask>) {
+        self.call(Command::Configure(options, ask));
+    }
+
+    /// Answers a [`Question`](crate::group::Question); does not wait.
+    pub fn decide(&self, listener: ListenerId, question: u64, worker: Option<WorkerId>) {
+        let (answer, _) = oneshot::channel();
+        // Nobody is there to be told any more if the process is ending.
+        let _ = self
+            .commands
+            .send((Command::Decide(listener, question, worker), answer));
     }
 
     /// Closes all sockets, and with them removes the files of Unix sockets.
@@ -185,7 +195,10 @@ fn execute(shared: &Rc<Shared>, command: Command) -> Answer {
             shared.resume(primary.remove_worker(id, crashed));
             shared.lingering.notify_one();
         }
-        Command::Configure(options) => primary.configure(options),
+        Command::Configure(options, ask) => primary.configure(options, ask),
+        Command::Decide(listener, question, worker) => {
+            shared.resume(primary.decide(listener, question, worker));
+        }
         Command::Stop => *primary = Primary::default(),
     }
     None

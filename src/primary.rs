@@ -10,7 +10,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::group::{Accepted, Group};
+use crate::balancer::Policy;
+use crate::group::{Accepted, Group, Question, Workers};
 use crate::handoff::Handoff;
 use crate::listener::Listener;
 use crate::protocol::{Bound, ListenRequest, ListenerId, Return, ServerId, WorkerId};
@@ -22,6 +23,7 @@ pub struct Options {
     pub handoff_timeout: Duration,
     /// How long a listener outlives its last worker, if that one crashed.
     pub listener_linger: Duration,
+    pub policy: Policy,
 }
 
 impl Default for Options {
@@ -29,6 +31,7 @@ impl Default for Options {
         Self {
             handoff_timeout: Duration::from_millis(5),
             listener_linger: Duration::from_secs(5),
+            policy: Policy::RoundRobin,
         }
     }
 }
@@ -49,9 +52,13 @@ struct Worker {
     leaving: bool,
 }
 
+/// Asks the program's own policy which worker shall get a connection.
+pub type Ask = Box<dyn Fn(Question) + Send>;
+
 #[derive(Default)]
 pub struct Primary {
     options: Options,
+    ask: Option<Ask>,
     workers: HashMap<WorkerId, Worker>,
     handoffs: HashMap<WorkerId, Handoff>,
     groups: HashMap<ListenerId, Group>,
@@ -60,8 +67,10 @@ pub struct Primary {
 }
 
 impl Primary {
-    pub fn configure(&mut self, options: Options) {
+    /// `ask` is needed for [`Policy::Custom`], and kept if none is given.
+    pub fn configure(&mut self, options: Options, ask: Option<Ask>) {
         self.options = options;
+        self.ask = ask.or(self.ask.take());
     }
 
     #[must_use]
@@ -223,7 +232,25 @@ impl Primary {
         let Some(group) = self.groups.get_mut(&id) else {
             return Accepted::Gone;
         };
-        group.accept(&mut self.handoffs, self.options)
+        // Without a function there is nobody to answer; `configure` always gets one with `Custom`.
+        let nobody: Ask = Box::new(|_| ());
+        group.accept(&mut Workers {
+            handoffs: &mut self.handoffs,
+            options: self.options,
+            ask: self.ask.as_ref().unwrap_or(&nobody),
+            now: Instant::now(),
+        })
+    }
+
+    /// The program's policy has answered. Returns the listener to resume.
+    pub fn decide(
+        &mut self,
+        listener: ListenerId,
+        question: u64,
+        worker: Option<WorkerId>,
+    ) -> Option<ListenerId> {
+        self.groups.get_mut(&listener)?.decide(question, worker);
+        Some(listener)
     }
 
     /// Reads what a worker has sent back. Returns the listeners to resume.
@@ -256,13 +283,17 @@ impl Primary {
             .filter_map(|(id, handoff)| handoff.is_overdue(now, timeout).then_some(*id))
             .collect();
         for id in overdue {
-            let options = self.options;
-            let groups = self
+            let mut workers = Workers {
+                handoffs: &mut self.handoffs,
+                options: self.options,
+                ask: &|_| (),
+                now,
+            };
+            let mut groups = self
                 .groups
                 .values()
                 .filter(|group| group.members.contains_key(&id));
-            let mut groups = groups.into_iter();
-            if groups.any(|group| group.somebody_else_can(id, &mut self.handoffs, options, now)) {
+            if groups.any(|group| group.somebody_else_can(id, &mut workers)) {
                 let taken = self.handoffs.get_mut(&id).map(Handoff::take_back);
                 for taken in taken.into_iter().flatten() {
                     resume.extend(self.put_back(taken.listener, taken.connection));

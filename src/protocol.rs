@@ -207,6 +207,8 @@ pub enum ToWorker {
     LeaveAcknowledged,
     /// Close the servers, then the channel.
     Leave,
+    /// Nothing: its arrival makes a loop that waits turn.
+    Nudge,
 }
 
 /// From a worker to the primary.

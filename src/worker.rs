@@ -70,11 +70,11 @@ impl Worker {
         Ok(())
     }
 
-    /// How many connections of this worker's servers are open now.
-    pub fn count_open_connections(&self, change: i64) {
-        let count = &self.page.open_connections;
-        let now = count.load(Ordering::Relaxed).saturating_add_signed(change);
-        count.store(now, Ordering::Relaxed);
+    /// Publishes how many connections of this worker's servers are open.
+    pub fn set_open_connections(&self, count: u32) {
+        self.page
+            .open_connections
+            .store(count.into(), Ordering::Relaxed);
     }
 
     fn tell_if_wanted(&self) {

@@ -31,7 +31,9 @@ function normaliseLog(entries, tmp) {
   const bySource = {};
   const sources = [...new Set(entries.map(({ source }) => source))].sort();
   for (const source of sources) {
-    bySource[source] = entries.filter((entry) => entry.source === source).map(({ values }) => values);
+    bySource[source] = entries
+      .filter((entry) => entry.source === source)
+      .map(({ values }) => values);
   }
   const ports = new Letters('port', (key, value) => /port$/i.test(key) && value > 1023);
   const pids = new Letters('pid', (key, value) => /^p?pid$/.test(key) && value > 0);

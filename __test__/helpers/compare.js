@@ -108,7 +108,10 @@ async function processesLeft(tmp) {
 }
 
 function toRecord({ stdout, stderr, exit, timedOut, left }, text, tmp) {
-  const entries = text.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  const entries = text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
   return {
     exit,
     timedOut,

@@ -26,7 +26,8 @@ function print({ log, ...outside }) {
   console.log(JSON.stringify(outside));
   for (const [source, entries] of Object.entries(log)) {
     console.log(`  ${source}`);
-    for (const values of entries) console.log(`    ${values.map((value) => JSON.stringify(value)).join(' ')}`);
+    for (const values of entries)
+      console.log(`    ${values.map((value) => JSON.stringify(value)).join(' ')}`);
   }
 }
 

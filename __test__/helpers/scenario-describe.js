@@ -13,7 +13,9 @@ const LONG = 300;
 function describe(value, cluster, seen = new Set()) {
   if (typeof value === 'string') return describeString(value);
   if (typeof value === 'number') {
-    return Number.isFinite(value) && !Object.is(value, -0) ? value : `<number ${inspectZero(value)}>`;
+    return Number.isFinite(value) && !Object.is(value, -0)
+      ? value
+      : `<number ${inspectZero(value)}>`;
   }
   if (value === null || typeof value === 'boolean') return value;
   if (value === undefined || typeof value === 'function') return `<${typeof value}>`;

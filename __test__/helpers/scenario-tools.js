@@ -2,6 +2,7 @@
 
 // What scenarios need again and again and what has nothing to do with a cluster.
 
+const dgram = require('node:dgram');
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
@@ -48,6 +49,24 @@ async function freePort(host = '127.0.0.1') {
   return port;
 }
 
+/** A UDP port that is free at this moment. */
+async function freeUdpPort() {
+  const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  socket.close();
+  await once(socket, 'close');
+  return port;
+}
+
+/** A server of the process itself, not of the cluster, whose connections are not read from yet. */
+async function serveApart(onConnection) {
+  const server = net.createServer({ pauseOnConnect: true }, onConnection);
+  server.listen({ port: 0, host: '127.0.0.1', exclusive: true });
+  await once(server, 'listening');
+  return server;
+}
+
 /** The facts of an error that do not depend on who made it. */
 function factsOf(error) {
   const { name, message, code, syscall, address, port } = error;
@@ -71,7 +90,9 @@ function hasPrivilegedPorts() {
 /** Whether there is an IPv6 loopback. */
 function hasIPv6() {
   const { networkInterfaces } = require('node:os');
-  return Object.values(networkInterfaces()).flat().some(({ family }) => family === 'IPv6');
+  return Object.values(networkInterfaces())
+    .flat()
+    .some(({ family }) => family === 'IPv6');
 }
 
 /** Whether this Node is at least of that version. */
@@ -98,11 +119,13 @@ module.exports = {
   exitOf,
   factsOf,
   freePort,
+  freeUdpPort,
   hasIPv6,
   hasPrivilegedPorts,
   isNode,
   isReadableByAll,
   once,
+  serveApart,
   times,
   underBothPolicies,
 };

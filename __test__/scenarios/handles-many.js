@@ -3,23 +3,16 @@
 // Many handles, large messages with them, and handles for somebody who is no longer there.
 
 const net = require('node:net');
-const { ask, exitOf, once, times } = require('../helpers/scenario-tools');
+const { ask, exitOf, once, serveApart, times } = require('../helpers/scenario-tools');
 
 const scenarios = {};
-
-async function serve(onConnection) {
-  const server = net.createServer({ pauseOnConnect: true }, onConnection);
-  server.listen({ port: 0, host: '127.0.0.1', exclusive: true });
-  await once(server, 'listening');
-  return server;
-}
 
 scenarios['sockets sent there and back again, several at a time'] = {
   async primary({ cluster, log }) {
     const worker = cluster.fork();
     await once(worker, 'online');
     worker.on('message', (message, socket) => socket.end('there and back'));
-    const server = await serve((socket) => worker.send('take it', socket));
+    const server = await serveApart((socket) => worker.send('take it', socket));
     const clients = Array.from({ length: 20 }, () => ask({ port: server.address().port }));
     log(await Promise.all(clients));
     server.close();
@@ -40,7 +33,7 @@ scenarios['a socket with a large message, right after the fork, and back'] = {
       socket.end('back');
       server.close();
     });
-    const server = await serve((socket) => worker.send({ text: payload }, socket));
+    const server = await serveApart((socket) => worker.send({ text: payload }, socket));
     log(await ask({ port: server.address().port }), await exitOf(worker));
   },
   worker({ log }) {
@@ -63,7 +56,7 @@ scenarios['the same socket sent twice by the worker'] = {
     }
   },
   async worker({ cluster, log }) {
-    const server = await serve((socket) => {
+    const server = await serveApart((socket) => {
       log(process.send('reply', socket), process.send('reply', socket));
       server.close();
     });
@@ -79,7 +72,7 @@ scenarios['handles sent to a worker that exits on the first of them'] = {
     const worker = cluster.fork();
     await once(worker, 'online');
     const sockets = [];
-    const server = await serve((socket) => sockets.push(socket));
+    const server = await serveApart((socket) => sockets.push(socket));
     const clients = Array.from({ length: 10 }, () => net.connect(server.address().port));
     for (const client of clients) client.on('error', () => {}).resume();
     while (sockets.length < clients.length) await once(server, 'connection');
@@ -101,7 +94,7 @@ scenarios['a socket for a worker that has disconnected is not lost to the primar
   async primary({ cluster, log }) {
     const worker = cluster.fork();
     await once(worker, 'disconnect');
-    const server = await serve((socket) => {
+    const server = await serveApart((socket) => {
       log(worker.send('socket', socket, (error) => log(error.code, socket.destroyed)));
       setImmediate(() => socket.end('from the primary'));
     });
@@ -116,7 +109,7 @@ scenarios['a disconnect waits for handles that have not been taken yet'] = {
     const worker = cluster.fork();
     await once(worker, 'online');
     const sockets = [];
-    const server = await serve((socket) => sockets.push(socket));
+    const server = await serveApart((socket) => sockets.push(socket));
     const clients = [1, 2, 3].map(() => ask({ port: server.address().port }));
     while (sockets.length < 3) await once(server, 'connection');
     for (const socket of sockets) worker.send('socket', socket);
@@ -128,26 +121,6 @@ scenarios['a disconnect waits for handles that have not been taken yet'] = {
     process.on('message', (message, socket) => {
       log(message);
       socket.end('hello');
-    });
-  },
-};
-
-scenarios['raw handles arrive as raw handles'] = {
-  async primary({ cluster, log }) {
-    const worker = cluster.fork();
-    await once(worker, 'online');
-    const server = await serve(() => {});
-    log(worker.send('raw', server._handle, (error) => log('callback', error)));
-    await once(worker, 'message');
-    log(server.listening, await ask({ port: server.address().port }));
-    server.close();
-    worker.kill();
-  },
-  worker({ log }) {
-    process.on('message', (message, handle) => {
-      log(message, handle.constructor.name, typeof handle.close, handle.fd >= 0);
-      const server = net.createServer((socket) => socket.end('hello'));
-      server.listen(handle, () => process.send(server.address()));
     });
   },
 };

@@ -2,26 +2,17 @@
 
 // Sockets and servers that go from process to process with a message.
 
-const dgram = require('node:dgram');
 const http = require('node:http');
 const net = require('node:net');
-const { ask, factsOf, once, times } = require('../helpers/scenario-tools');
+const { ask, once, serveApart, times } = require('../helpers/scenario-tools');
 
 const scenarios = {};
-
-/** A server of the process itself, not of the cluster, that hands over each connection. */
-async function serve(onConnection, options = {}) {
-  const server = net.createServer({ pauseOnConnect: true, ...options }, onConnection);
-  server.listen({ port: 0, host: '127.0.0.1', exclusive: true });
-  await once(server, 'listening');
-  return server;
-}
 
 scenarios['a socket goes to the worker, which has it all to itself'] = {
   async primary({ cluster, log }) {
     const worker = cluster.fork();
     await once(worker, 'online');
-    const server = await serve((socket) => {
+    const server = await serveApart((socket) => {
       socket.on('close', (...args) => log('socket of the primary closes', args));
       log('send', worker.send({ take: 'this' }, socket), socket.destroyed);
     });
@@ -54,7 +45,7 @@ scenarios['a socket goes from the worker to the primary'] = {
     log(await once(worker, 'exit'));
   },
   async worker() {
-    const server = await serve((socket) => {
+    const server = await serveApart((socket) => {
       process.send('yours', socket);
       server.close();
     });
@@ -66,7 +57,7 @@ scenarios['the data that a socket has not read goes with it'] = {
   async primary({ cluster, log }) {
     const worker = cluster.fork();
     await once(worker, 'online');
-    const server = await serve((socket) => worker.send('socket', socket));
+    const server = await serveApart((socket) => worker.send('socket', socket));
     const client = net.connect(server.address().port, '127.0.0.1');
     client.write('sent before it went');
     log(String(await once(client, 'data')));
@@ -88,7 +79,7 @@ scenarios['with keepOpen the sender keeps its socket as well'] = {
   async primary({ cluster, log }) {
     const worker = cluster.fork();
     await once(worker, 'online');
-    const server = await serve((socket) => {
+    const server = await serveApart((socket) => {
       worker.send('socket', socket, { keepOpen: true }, (...args) => log('callback', args));
       worker.once('message', () => socket.end('and the primary'));
     });
@@ -110,7 +101,7 @@ scenarios['a callback comes when the socket has been sent, with null'] = {
   async primary({ cluster, log }) {
     const worker = cluster.fork();
     await once(worker, 'online');
-    const server = await serve((socket) => {
+    const server = await serveApart((socket) => {
       const result = worker.send('socket', socket, (...args) => log('third place', args));
       log(result);
     });
@@ -129,7 +120,7 @@ scenarios['messages and handles keep their order, and send says when its queue i
     const worker = cluster.fork();
     await once(worker, 'online');
     const sockets = [];
-    const server = await serve((socket) => sockets.push(socket));
+    const server = await serveApart((socket) => sockets.push(socket));
     const clients = [1, 2, 3].map(() => ask({ port: server.address().port }));
     while (sockets.length < 3) await once(server, 'connection');
     const results = [worker.send('a', sockets[0]), worker.send('b'), worker.send('c', sockets[1])];
@@ -152,7 +143,7 @@ scenarios['connections sent away still count in the primary until the worker clo
     const worker = cluster.fork();
     await once(worker, 'online');
     const sent = [];
-    const server = await serve((socket) => sent.push(worker.send('socket', socket)));
+    const server = await serveApart((socket) => sent.push(worker.send('socket', socket)));
     const clients = [1, 2, 3].map(() => net.connect(server.address().port, '127.0.0.1'));
     for (const client of clients) client.resume();
     await times(worker, 'message', 3);
@@ -170,90 +161,12 @@ scenarios['connections sent away still count in the primary until the worker clo
     process.on('message', (message, socket) => {
       if (socket) sockets.push(socket);
       if (message === 'socket') process.send('got it');
-      if (message === 'close one') sockets.pop().on('close', () => process.send('closed')).end();
+      if (message === 'close one')
+        sockets
+          .pop()
+          .on('close', () => process.send('closed'))
+          .end();
       if (message === 'close the others') for (const other of sockets) other.end();
-    });
-  },
-};
-
-scenarios['a server goes to the worker and stays open in the primary'] = {
-  async primary({ cluster, log }) {
-    const worker = cluster.fork();
-    await once(worker, 'online');
-    const server = await serve((socket) => socket.end('the primary'));
-    const { port } = server.address();
-    log(worker.send('server', server, (...args) => log('callback', args)), server.listening);
-    await once(worker, 'message');
-    server.close();
-    await once(server, 'close');
-    log(await ask({ port }));
-    worker.send('close');
-    await once(worker, 'message');
-    log(await ask({ port }));
-    worker.disconnect();
-  },
-  worker({ log }) {
-    process.on('message', (message, server) => {
-      if (message === 'server') {
-        log(server instanceof net.Server, server.listening, server.address());
-        server.on('connection', (socket) => socket.end('the worker'));
-        process.send('ready');
-        process.on('message', () => server.close(() => process.send('closed')));
-      }
-    });
-  },
-};
-
-scenarios['a server goes from the worker to the primary'] = {
-  async primary({ cluster, log }) {
-    const worker = cluster.fork();
-    const [message, server] = await once(worker, 'message');
-    log(message, server instanceof net.Server, server.address());
-    server.on('connection', (socket) => socket.end('the primary'));
-    worker.disconnect();
-    log(await once(worker, 'exit'), await ask({ port: server.address().port }));
-    server.close();
-  },
-  async worker() {
-    const server = await serve(() => {});
-    process.send('server', server, () => server.close());
-  },
-};
-
-scenarios['a server with null as its message'] = {
-  async primary({ cluster, log }) {
-    const worker = cluster.fork();
-    await once(worker, 'online');
-    const server = await serve(() => {});
-    log(worker.send(null, server));
-    await once(worker, 'exit');
-    server.close();
-  },
-  worker({ cluster, log }) {
-    process.on('message', (...args) => {
-      log(args, args[1].listening);
-      args[1].close(() => cluster.worker.disconnect());
-    });
-  },
-};
-
-scenarios['a UDP socket goes to the worker, and comes back'] = {
-  async primary({ cluster, log }) {
-    const worker = cluster.fork();
-    await once(worker, 'online');
-    const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1');
-    await once(socket, 'listening');
-    log(worker.send({ type: socket.type }, socket, (error) => log('callback', error)));
-    const [message, back] = await once(worker, 'message');
-    log(message, back instanceof dgram.Socket, back.type, back.address(), socket.address());
-    back.close();
-    socket.close();
-    worker.disconnect();
-  },
-  worker({ log }) {
-    process.on('message', (message, socket) => {
-      log(message, socket instanceof dgram.Socket, socket.type, socket.address());
-      process.send('back', socket, () => socket.close());
     });
   },
 };
@@ -262,7 +175,7 @@ scenarios['a received socket can be given to an http server'] = {
   async primary({ cluster, log }) {
     const worker = cluster.fork();
     await once(worker, 'online');
-    const server = await serve((socket) => worker.send('socket', socket));
+    const server = await serveApart((socket) => worker.send('socket', socket));
     const { port } = server.address();
     const [response] = await once(http.get({ port, agent: false }), 'response');
     log(response.statusCode, String(await once(response, 'data')));
@@ -286,7 +199,7 @@ scenarios['a socket that has been closed or sent is sent as a message alone'] = 
   async primary({ cluster, log }) {
     const worker = cluster.fork();
     await once(worker, 'online');
-    const server = await serve((socket) => {
+    const server = await serveApart((socket) => {
       log(worker.send('first', socket), worker.send('second', socket));
     });
     log(await ask({ port: server.address().port }));
@@ -300,28 +213,6 @@ scenarios['a socket that has been closed or sent is sent as a message alone'] = 
     process.on('message', (message, socket) => {
       log(message, socket);
       socket?.end('hello');
-    });
-  },
-};
-
-scenarios['listening on a server that was received does not involve the primary'] = {
-  async primary({ cluster, log, watch }) {
-    watch();
-    const worker = cluster.fork();
-    await once(worker, 'online');
-    const server = await serve(() => {});
-    const { port } = server.address();
-    worker.send('server', server);
-    await once(worker, 'message');
-    server.close();
-    log(await ask({ port }), worker.state);
-    worker.kill();
-  },
-  worker({ log }) {
-    process.on('message', (message, server) => {
-      const own = net.createServer((socket) => socket.end('hello'));
-      own.on('error', (error) => log(factsOf(error)));
-      own.listen(server, () => process.send('ready'));
     });
   },
 };

@@ -8,7 +8,8 @@ const { once } = require('../helpers/scenario-tools');
 
 const scenarios = {};
 
-const flagsOf = ({ process: { spawnargs } }) => spawnargs.filter((arg) => /inspect|debug/.test(arg));
+const flagsOf = ({ process: { spawnargs } }) =>
+  spawnargs.filter((arg) => /inspect|debug/.test(arg));
 
 /** Ports near the one of the primary, which is another one in each run, as distances from it. */
 function relativeTo(port, flags) {

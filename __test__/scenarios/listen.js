@@ -59,7 +59,8 @@ const common = () => ({
         log(await ask({ port: PORT }));
       }
     },
-    worker: () => net.createServer(hello).listen({ port: Number(process.env.PORT), host: '127.0.0.1' }),
+    worker: () =>
+      net.createServer(hello).listen({ port: Number(process.env.PORT), host: '127.0.0.1' }),
   },
 
   'a worker closes its server and listens anew while another stays': {
@@ -67,7 +68,7 @@ const common = () => ({
       cluster.fork();
       await once(cluster, 'listening');
       cluster.fork({ RESTART: 'yes' });
-      log((await times(cluster, 'message', 2)).map(([worker, message]) => [worker.id, message]));
+      log(await once(cluster, 'message'));
       cluster.disconnect();
       log((await times(cluster, 'exit', 2)).map(([, ...rest]) => rest));
     },
@@ -79,13 +80,12 @@ const common = () => ({
       for (const round of [1, 2]) {
         server.close();
         await once(server, 'close');
-        log('closed', server.listening, server.address());
-        process.send(round);
+        log('closed', round, server.listening, server.address());
         server.listen(0, '127.0.0.1');
         await once(server, 'listening');
-        log('listening', server.listening, server.address().port > 1023);
+        log('listening', round, server.listening, server.address().port > 1023);
       }
-      server.close();
+      server.close(() => process.send('closed'));
     },
   },
 
@@ -252,7 +252,11 @@ const common = () => ({
       const server = net.createServer(options, function (...args) {
         const [socket] = args;
         log(args.length, this === server, socket.isPaused(), socket.allowHalfOpen);
-        log(socket.server === server, socket.remoteFamily, socket.localPort === server.address().port);
+        log(
+          socket.server === server,
+          socket.remoteFamily,
+          socket.localPort === server.address().port,
+        );
         socket.on('data', (data) => log(String(data)));
         socket.on('end', () => {
           log('end', socket.writable);

@@ -81,7 +81,10 @@ scenarios['an Error sent as JSON arrives as a plain object with its enumerable k
 scenarios['messages sent before the worker is online come in order after it is'] = {
   async primary({ cluster, log }) {
     const worker = cluster.fork();
-    log([1, 2, 3].map((n) => worker.send(n)), worker.state);
+    log(
+      [1, 2, 3].map((n) => worker.send(n)),
+      worker.state,
+    );
     worker.on('online', () => log('online', worker.send(4)));
     worker.on('message', (message) => log('echo', message));
     await once(worker, 'exit');

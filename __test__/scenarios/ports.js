@@ -8,7 +8,10 @@ const { underBothPolicies } = require('../helpers/scenario-tools');
 
 const hello = (socket) => socket.end('hello');
 
-const common = () => ({
+// From version 22 on the builtin's shared handles fail an assertion where a key comes again.
+const isSound = (policy) => policy === 'rr' || !isNode(22);
+
+const common = (policy) => ({
   'a port that the server of the primary holds gives EADDRINUSE in the worker': {
     async primary({ cluster, watch }) {
       watch();
@@ -29,6 +32,7 @@ const common = () => ({
   },
 
   'a listen that failed can be tried again once the port is free': {
+    supported: () => isSound(policy),
     async primary({ cluster, log }) {
       const server = net.createServer(hello).listen(0, '127.0.0.1');
       await once(server, 'listening');
@@ -72,6 +76,7 @@ const common = () => ({
   },
 
   'a second server on the same fixed port in one worker': {
+    supported: () => isSound(policy),
     async primary({ cluster, log }) {
       const worker = cluster.fork({ PORT: await freePort() });
       log(await once(worker, 'exit'));
@@ -139,7 +144,7 @@ const common = () => ({
   },
 
   'ports of one worker are free for another when it has closed them': {
-    supported: () => isNode(24),
+    supported: () => isNode(24) && isSound(policy),
     async primary({ cluster, log }) {
       const PORT = await freePort();
       const [first, second] = [cluster.fork({ PORT }), cluster.fork({ PORT })];

@@ -88,7 +88,9 @@ function listenWithLimits(limits) {
   };
 }
 
-scenarios['a full worker refuses, and another one gets the connection'] = listenWithLimits([1, 2, 7]);
+scenarios['a full worker refuses, and another one gets the connection'] = listenWithLimits([
+  1, 2, 7,
+]);
 
 scenarios['a worker with room for no connection at all gets none'] = {
   ...listenWithLimits([0, 1, 9]),

@@ -6,24 +6,17 @@ const { once, times } = require('../helpers/scenario-tools');
 
 const scenarios = {};
 
-const WRONG_MESSAGES = {
-  undefined: undefined,
-  function: () => {},
-  symbol: Symbol('x'),
-  bigint: 5n,
-  'nested bigint': { n: 5n },
-  'throwing getter': {
-    get x() {
-      throw new Error('from the getter');
-    },
+const throwing = {
+  get x() {
+    throw new Error('from the getter');
   },
 };
 
+const WRONG_MESSAGES = [undefined, () => {}, Symbol('x'), 5n, { n: 5n }, throwing];
+
 // Both ends take the same arguments, so both get the same list. `target.send` may be either.
 function tryWrongArguments(send, attempt) {
-  for (const [label, message] of Object.entries(WRONG_MESSAGES)) {
-    attempt(label, () => send(message));
-  }
+  for (const [at, message] of WRONG_MESSAGES.entries()) attempt(at, () => send(message));
   const circle = {};
   circle.self = circle;
   attempt('circle', () => send(circle));
@@ -92,7 +85,14 @@ function sendInAllForms(send, log) {
     log(send('c', undefined, {}, callback('fourth place')));
     log(send('d', null, undefined, callback('fourth place, no options')));
     log(send('e', null, { keepOpen: true, swallowErrors: true }));
-    log(send('f', () => log('second place'), {}, () => log('not called')));
+    log(
+      send(
+        'f',
+        () => log('second place'),
+        {},
+        () => log('not called'),
+      ),
+    );
     log(send('g', callback('last')));
     log('after the calls');
   });
@@ -152,8 +152,14 @@ async function sendAfterTheEnd(target, log) {
   const events = [];
   const onError = (error) => events.push('error', error);
   target.on('error', onError);
-  log('with a callback', target.send('x', (...args) => events.push('callback', args)));
-  log('with it in fourth place', target.send('x', null, {}, (error) => events.push(error.code)));
+  log(
+    'with a callback',
+    target.send('x', (...args) => events.push('callback', args)),
+  );
+  log(
+    'with it in fourth place',
+    target.send('x', null, {}, (error) => events.push(error.code)),
+  );
   log('without', target.send('x'));
   log('wrong arguments', target.send(undefined, {}));
   log('nothing at once', events.length);
@@ -170,7 +176,11 @@ scenarios['after the disconnect send gives errors on both sides'] = {
     worker.on('error', (error) => log('error of the worker', error));
     await once(worker, 'disconnect');
     await sendAfterTheEnd(worker.process, log);
-    log('worker.send', worker.send('x'), worker.send('y', (error) => log(error.code)));
+    log(
+      'worker.send',
+      worker.send('x'),
+      worker.send('y', (error) => log(error.code)),
+    );
     await new Promise((resolve) => setImmediate(resolve));
     log(worker.process.connected, worker.process.channel);
   },
@@ -209,7 +219,10 @@ scenarios['sends to a worker that dies meanwhile end in a callback with an error
     );
     worker.process.kill('SIGKILL');
     await Promise.all(all);
-    log(errors.length, errors.every((error) => error === null || error instanceof Error));
+    log(
+      errors.length,
+      errors.every((error) => error === null || error instanceof Error),
+    );
   },
   worker: () => {},
 };

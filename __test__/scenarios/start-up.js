@@ -10,7 +10,10 @@ const PROGRAMS = path.join(__dirname, 'programs');
 
 const scenarios = {};
 
-for (const [flag, file] of [['--require', 'preload.js'], ['--import', 'preload.mjs']]) {
+for (const [flag, file] of [
+  ['--require', 'preload.js'],
+  ['--import', 'preload.mjs'],
+]) {
   const execArgv = [flag, path.join(PROGRAMS, file)];
 
   scenarios[`a file preloaded by ${flag} knows already which worker it is in`] = {
@@ -92,11 +95,13 @@ scenarios['a child that a worker forks is an ordinary process'] = {
     log(cluster.isPrimary, cluster.isWorker, cluster.worker, typeof cluster.fork);
     log(Object.keys(process.env).sort(), process.execArgv, process.argv.slice(2));
     log(process.send('from the child'), process.connected);
-    require('node:net').createServer().listen(0, '127.0.0.1', function () {
-      log('listening', this.address().port > 0);
-      this.close();
-      process.disconnect();
-    });
+    require('node:net')
+      .createServer()
+      .listen(0, '127.0.0.1', function () {
+        log('listening', this.address().port > 0);
+        this.close();
+        process.disconnect();
+      });
   },
 };
 

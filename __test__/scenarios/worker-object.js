@@ -16,7 +16,16 @@ function factsOfWorker(worker, cluster) {
 
 scenarios['a Worker can be made by hand, with and without new'] = {
   primary({ cluster, log, attempt }) {
-    const options = [undefined, null, 5, 'text', {}, { id: 3 }, { id: '7' }, { id: 'x', state: '' }];
+    const options = [
+      undefined,
+      null,
+      5,
+      'text',
+      {},
+      { id: 3 },
+      { id: '7' },
+      { id: 'x', state: '' },
+    ];
     options.push({ id: 4.9, state: 'mine', process: undefined }, { id: -1, state: 5, extra: true });
     for (const option of options) {
       log(option, factsOfWorker(new cluster.Worker(option), cluster));
@@ -122,7 +131,10 @@ scenarios['isDead turns true at exit, however it ends'] = {
 scenarios['ids count up and are not used again'] = {
   async primary({ cluster, log }) {
     const first = [cluster.fork(), cluster.fork()];
-    log(first.map(({ id }) => id), Object.keys(cluster.workers));
+    log(
+      first.map(({ id }) => id),
+      Object.keys(cluster.workers),
+    );
     await times(cluster, 'exit', 2);
     log(Object.keys(cluster.workers));
     const third = cluster.fork();

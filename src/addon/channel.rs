@@ -83,7 +83,11 @@ impl Shared {
     pub fn receive_first(&self) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
         let mut first = None;
         let take = |frame: Frame<'_>| first = Some((frame.payload.to_vec(), frame.fds));
-        self.core.borrow_mut().as_mut().map(|core| core.receive(take)).transpose()?;
+        self.core
+            .borrow_mut()
+            .as_mut()
+            .map(|core| core.receive(take))
+            .transpose()?;
         Ok(first)
     }
 
@@ -145,8 +149,11 @@ impl Shared {
     fn read(&self) {
         // Whoever handles a frame may send, so that is done after `core` is let go.
         let mut batch = Batch::default();
-        let received =
-            self.core.borrow_mut().as_mut().map(|core| core.receive(|frame| batch.add(frame)));
+        let received = self
+            .core
+            .borrow_mut()
+            .as_mut()
+            .map(|core| core.receive(|frame| batch.add(frame)));
         let Some(result) = received else { return };
         batch.finish_json();
         let well_formed = batch.items.into_iter().all(|item| self.dispatch(item));
@@ -209,7 +216,10 @@ impl Shared {
             self.poll.take();
             self.core.take();
         } else if let Some(poll) = self.poll.borrow().as_ref() {
-            let interest = Interest { readable: open, writable: self.unsent() > 0 };
+            let interest = Interest {
+                readable: open,
+                writable: self.unsent() > 0,
+            };
             // Fails only for a descriptor that cannot be polled, and then it did in `start`.
             let _ = poll.watch(interest);
             poll.set_ref(interest.writable || (open && self.referenced.get()));
@@ -361,6 +371,10 @@ impl Channel {
     /// The descriptor's number, for `channel.fd`; only to look at. -1 once closed.
     #[napi(getter)]
     pub fn fd(&self) -> i32 {
-        self.shared.core.borrow().as_ref().map_or(-1, |core| core.socket().as_raw_fd())
+        self.shared
+            .core
+            .borrow()
+            .as_ref()
+            .map_or(-1, |core| core.socket().as_raw_fd())
     }
 }

@@ -56,7 +56,10 @@ pub enum Event {
         received: bool,
     },
     /// The kernel has taken `bytes` more of what was sent; `unsent` still wait.
-    Written { bytes: i64, unsent: i64 },
+    Written {
+        bytes: i64,
+        unsent: i64,
+    },
     /// The other end is gone. `error` is a negative errno if that was not its wish.
     Closed {
         error: Option<i32>,

@@ -1,24 +1,32 @@
 //! The primary's classes: [`Primary`] once per process, a [`WorkerLink`] for each worker.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use napi::bindgen_prelude::{Env, Function, Result};
+use napi::bindgen_prelude::{Env, Error, Function, Result};
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 
 use super::callback::Callback;
 use super::channel::{Channel, Shared as SharedChannel};
 use super::event::Event;
 use super::js_error;
+use crate::balancer::Policy;
+use crate::group::Question;
 use crate::handoff::Handoff;
 use crate::io_thread::IoThread;
-use crate::primary::Options;
-use crate::protocol::{ToPrimary, ToWorker, WorkerId};
+use crate::primary::{Ask, Options};
+use crate::protocol::{ListenerId, ToPrimary, ToWorker, WorkerId};
 use crate::shared::WorkerPage;
 use crate::sys::fd;
 use crate::sys::memory::Shared;
+
+/// Our end of a message socket, the worker's end, what travels with `Hello`, and the page.
+type Connected = (OwnedFd, OwnedFd, Vec<OwnedFd>, Shared<WorkerPage>);
 
 /// The balancer of this process, with its own thread.
 #[napi]
@@ -32,6 +40,34 @@ pub struct Primary {
 pub struct PrimaryOptions {
     pub handoff_timeout: f64,
     pub listener_linger: f64,
+    /// `'rr'`, `'least-connections'`, `'ip-hash'` or `'custom'`.
+    pub policy: String,
+}
+
+/// A connection for which the program's own policy has to find a worker.
+#[napi(object, object_from_js = false)]
+pub struct Connection {
+    pub id: i64,
+    pub listener: u32,
+    pub remote_address: Option<String>,
+    pub remote_port: Option<u16>,
+    pub local_address: Option<String>,
+    pub local_port: Option<u16>,
+}
+
+impl From<Question> for Connection {
+    fn from(question: Question) -> Self {
+        let address = |end: Option<SocketAddr>| end.map(|end| end.ip().to_string());
+        let port = |end: Option<SocketAddr>| end.map(|end| end.port());
+        Self {
+            id: i64::try_from(question.id).unwrap_or(i64::MAX),
+            listener: question.listener.0,
+            remote_address: address(question.remote),
+            remote_port: port(question.remote),
+            local_address: address(question.local),
+            local_port: port(question.local),
+        }
+    }
 }
 
 #[napi]
@@ -45,14 +81,39 @@ impl Primary {
         })
     }
 
+    /// `on_connection` is called for each connection under the policy `'custom'`, and answered by
+    /// [`Self::decide`].
     #[napi]
-    pub fn configure(&self, options: PrimaryOptions) {
+    pub fn configure(
+        &self,
+        options: PrimaryOptions,
+        on_connection: Option<Function<'_, Connection, ()>>,
+    ) -> Result<()> {
         let milliseconds =
             |value: f64| Duration::try_from_secs_f64(value / 1000.0).unwrap_or_default();
-        self.io.configure(Options {
+        let policy = match options.policy.as_str() {
+            "rr" => Policy::RoundRobin,
+            "least-connections" => Policy::LeastConnections,
+            "ip-hash" => Policy::IpHash,
+            "custom" => Policy::Custom,
+            policy => return Err(Error::from_reason(format!("no policy: {policy}"))),
+        };
+        let options = Options {
             handoff_timeout: milliseconds(options.handoff_timeout),
             listener_linger: milliseconds(options.listener_linger),
-        });
+            policy,
+        };
+        self.io
+            .configure(options, on_connection.map(ask).transpose()?);
+        Ok(())
+    }
+
+    /// Says which worker gets the connection of a question; none leaves it to the round.
+    #[napi]
+    pub fn decide(&self, listener: u32, question: i64, worker: Option<u32>) {
+        let question = u64::try_from(question).unwrap_or_default();
+        self.io
+            .decide(ListenerId(listener), question, worker.map(WorkerId));
     }
 
     /// Whether connections are balanced here (the default), or workers accept by themselves.
@@ -73,7 +134,8 @@ impl Primary {
     ) -> Result<WorkerLink> {
         let id = WorkerId(id);
         let callback = Callback::new(env, &on_event)?;
-        let (socket, child_end, hello) = self.connect(id).map_err(|error| js_error(&error))?;
+        let (socket, child_end, hello, page) =
+            self.connect(id).map_err(|error| js_error(&error))?;
         let channel = SharedChannel::new(socket, callback);
         channel.send_control(&ToWorker::Hello { advanced }, hello);
         let goodbye = Rc::new(Cell::new(false));
@@ -95,6 +157,7 @@ impl Primary {
             channel,
             child_end,
             goodbye,
+            page,
         })
     }
 
@@ -104,16 +167,29 @@ impl Primary {
         self.io.stop();
     }
 
-    /// Our end of the message socket, the worker's end, and what travels with `Hello`.
-    fn connect(&self, id: WorkerId) -> std::io::Result<(OwnedFd, OwnedFd, Vec<OwnedFd>)> {
+    /// Makes what a worker and its primary need of each other.
+    fn connect(&self, id: WorkerId) -> std::io::Result<Connected> {
         let (ours, theirs) = fd::stream_pair()?;
         let (sender, receiver) = fd::packet_pair()?;
         let (page, memory) = Shared::<WorkerPage>::create(c"rust-cluster-worker")?;
+        let ours_too = Shared::open(&memory)?;
         let hello = vec![receiver.try_clone()?, memory];
         self.io
             .add_worker(id, Handoff::new(sender, receiver, page, Instant::now()));
-        Ok((ours, theirs, hello))
+        Ok((ours, theirs, hello, ours_too))
     }
+}
+
+/// Asks from the I/O thread, in the order of the connections. Keeps no process alive.
+fn ask(function: Function<'_, Connection, ()>) -> Result<Ask> {
+    let function = function
+        .build_threadsafe_function()
+        .weak::<true>()
+        .build()?;
+    Ok(Box::new(move |question| {
+        // Fails only while the process ends.
+        function.call(question.into(), ThreadsafeFunctionCallMode::NonBlocking);
+    }))
 }
 
 /// What a worker's control messages act upon.
@@ -166,10 +242,29 @@ pub struct WorkerLink {
     channel: Rc<SharedChannel>,
     child_end: RefCell<Option<OwnedFd>>,
     goodbye: Rc<Cell<bool>>,
+    page: Shared<WorkerPage>,
 }
 
 #[napi]
 impl WorkerLink {
+    /// Changes whenever the worker's event loop turns; see [`WorkerPage::phase`].
+    #[napi(getter)]
+    pub fn turns(&self) -> i64 {
+        i64::try_from(self.page.phase.load(Ordering::Acquire)).unwrap_or(i64::MAX)
+    }
+
+    /// Open connections of the worker's servers, as the worker counts them.
+    #[napi(getter)]
+    pub fn connections(&self) -> i64 {
+        i64::try_from(self.page.open_connections.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
+    }
+
+    /// Makes an event loop that waits turn once.
+    #[napi]
+    pub fn nudge(&self) {
+        self.channel.send_control(&ToWorker::Nudge, Vec::new());
+    }
+
     /// The descriptor that the worker's process has to inherit; -1 after [`Self::spawned`].
     #[napi(getter)]
     pub fn child_fd(&self) -> i32 {

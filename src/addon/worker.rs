@@ -57,7 +57,10 @@ impl ListenOptions {
                 readable_all: self.readable_all.unwrap_or(false),
                 writable_all: self.writable_all.unwrap_or(false),
             },
-            "fd" | "udp-fd" => Target::Inherited { fd: self.fd.unwrap_or(-1), udp: self.kind == "udp-fd" },
+            "fd" | "udp-fd" => Target::Inherited {
+                fd: self.fd.unwrap_or(-1),
+                udp: self.kind == "udp-fd",
+            },
             kind => return Err(Error::from_reason(format!("no kind of server: {kind}"))),
         })
     }
@@ -219,6 +222,12 @@ impl Worker {
         Ok(())
     }
 
+    /// Publishes how many connections this worker's servers have open.
+    #[napi]
+    pub fn set_open_connections(&self, count: u32) {
+        self.connections.core.set_open_connections(count);
+    }
+
     /// A listening server keeps the event loop alive, as a real handle would.
     #[napi]
     pub fn keep_alive(&self, keep: bool) {
@@ -286,7 +295,7 @@ fn watch(env: &Env, connections: &Rc<Connections>) -> std::io::Result<()> {
 
 fn on_control(payload: &[u8], fds: Vec<OwnedFd>) -> serde_json::Result<Option<Event>> {
     Ok(match serde_json::from_slice(payload)? {
-        ToWorker::Hello { .. } => None,
+        ToWorker::Hello { .. } | ToWorker::Nudge => None,
         ToWorker::Bound { server, answer } => {
             Some(Event::bound(server.0, answer, fds.into_iter().next()))
         }

@@ -4,12 +4,14 @@
 //! primary starts inherits one.
 
 use std::io::{self, IoSlice, IoSliceMut};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::socket::{
     self, AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
+    SockaddrStorage,
 };
 
 /// How many descriptors one message may carry. The kernel's own limit is 253 (`SCM_MAX_FD`);
@@ -73,6 +75,24 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let raw = socket::accept4(listener.as_raw_fd(), flags)?;
     // SAFETY: accept4 has just made it, and nobody else knows its number.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// The IP address and port of the other end (`peer`) or of this one, if it has any.
+pub fn ip_address(socket: BorrowedFd<'_>, peer: bool) -> Option<SocketAddr> {
+    let raw = socket.as_raw_fd();
+    let name: SockaddrStorage = if peer {
+        socket::getpeername(raw).ok()?
+    } else {
+        socket::getsockname(raw).ok()?
+    };
+    name.as_sockaddr_in()
+        .map(|name| SocketAddr::new(name.ip().into(), name.port()))
+        .or_else(|| {
+            Some(SocketAddr::new(
+                name.as_sockaddr_in6()?.ip().into(),
+                name.as_sockaddr_in6()?.port(),
+            ))
+        })
 }
 
 /// Sends `parts` and the descriptors `fds` as one message; returns the bytes taken.
