@@ -7,14 +7,12 @@
  * and descriptors carried by the native channel.
  */
 
-const { EventEmitter } = require('events');
-
 const errors = require('./errors');
 const handles = require('./handles');
+const { Inbox } = require('./inbox');
 const { Outbox } = require('./outbox');
+const { Reference } = require('./reference');
 const serialization = require('./serialization');
-
-module.exports = { attachChannel, control };
 
 /** How often a handle that was lost on the way is sent again. */
 const MAX_RETRANSMISSIONS = 3;
@@ -35,8 +33,8 @@ function control(message, write) {
 
 /** @typedef {(error: Error | null) => void} Done */
 /** @typedef {import('./handles').SendOptions} SendOptions */
-/** @typedef {{ message: any, handle: any, options: SendOptions, done?: Done }} Queued */
-/** @typedef {{ envelope: object, fd: number, release: () => void, tries: number }} InFlight */
+/** @typedef {{ message: any, handle?: any, options: SendOptions, done?: Done }} Item */
+/** @typedef {import('./handles').Prepared & { tries: number }} InFlight */
 
 /**
  * @typedef {object} Hooks
@@ -44,25 +42,49 @@ function control(message, write) {
  * @property {() => void} [afterEnd] the channel has ended, from whichever side
  */
 
-/**
- * Gives `target` the channel.
- * @param {any} target `process` or a `ChildProcess`
- * @param {import('../native').Channel} native
- * @param {boolean} advanced serialization
- * @param {Hooks} hooks
- */
-function attachChannel(target, native, advanced, hooks) {
-  const reference = new Control(native);
-  const outbox = new Outbox(native, (error) => target.emit('error', error));
-  const inbox = new Inbox(target);
-  /** Messages that wait for the acknowledgement of a handle, so that the order is kept. */
-  let queue = /** @type {Queued[] | null} */ (null);
-  let inFlight = /** @type {InFlight | null} */ (null);
+class Channel {
+  #target;
+  #native;
+  #advanced;
+  #hooks;
+  #inbox;
+  #peer;
+  /** Items that wait for the acknowledgement of a handle, so that the order is kept. */
+  #queue = /** @type {Item[] | null} */ (null);
+  #inFlight = /** @type {InFlight | null} */ (null);
 
-  const peer = { target, sendInternal, sent: new Map(), received: new Map() };
+  /**
+   * Gives `target` the channel.
+   * @param {any} target `process` or a `ChildProcess`
+   * @param {import('../native').Channel} native
+   * @param {boolean} advanced serialization
+   * @param {Hooks} hooks
+   */
+  constructor(target, native, advanced, hooks) {
+    this.#target = target;
+    this.#native = native;
+    this.#advanced = advanced;
+    this.#hooks = hooks;
+    this.#inbox = new Inbox(target);
+    this.#peer = {
+      target,
+      sendInternal: (/** @type {object} */ message, /** @type {boolean} */ swallowErrors) =>
+        this.#sendInternal(message, swallowErrors),
+      sent: new Map(),
+      received: new Map(),
+    };
+    this.outbox = new Outbox(native, (error) => target.emit('error', error));
+    this.reference = new Reference(native);
+    target.connected = true;
+    target.channel = this.reference;
+    target.send = (/** @type {any[]} */ ...args) => this.#send(...args);
+    target.disconnect = () => this.#disconnect();
+  }
 
-  function send(/** @type {any} */ message, /** @type {any} */ handle, ...rest) {
-    let [options, done] = rest;
+  // Sending --------------------------------------------------------------------------------------
+
+  /** @param {any} [message] @param {any} [handle] @param {any} [options] @param {any} [done] */
+  #send(message, handle, options, done) {
     if (typeof handle === 'function') {
       done = handle;
       handle = undefined;
@@ -70,24 +92,27 @@ function attachChannel(target, native, advanced, hooks) {
     } else if (typeof options === 'function') {
       done = options;
       options = undefined;
-    } else if (options !== undefined && (options === null || typeof options !== 'object')) {
+    } else if (
+      options !== undefined &&
+      (options === null || typeof options !== 'object' || Array.isArray(options))
+    ) {
       throw errors.invalidArgType('options', 'of type object', options);
     }
     if (typeof done !== 'function') done = undefined;
-    if (!target.connected) {
+    if (!this.#target.connected) {
       const error = errors.channelClosed();
-      process.nextTick(done ?? (() => target.emit('error', error)), error);
+      process.nextTick(done ?? (() => this.#target.emit('error', error)), error);
       return false;
     }
-    return sendChecked({ message, handle, options: options ?? {}, done });
+    return this.#sendItem({ message, handle, options: options ?? {}, done });
   }
 
-  /** @param {Queued} item */
-  function sendChecked(item) {
+  /** @param {Item} item */
+  #sendItem(item) {
     const { message, handle } = item;
     if (message === undefined) throw errors.missingArgument('message');
     if (message?.[WRITE]) {
-      outbox.flush();
+      this.outbox.flush();
       message[WRITE]();
       return true;
     }
@@ -96,52 +121,53 @@ function attachChannel(target, native, advanced, hooks) {
       throw errors.invalidArgType('message', types, message);
     }
     if (handle) handles.typeOf(handle);
-    if (queue) {
-      queue.push(item);
-      return queue.length === 1;
+    if (this.#queue) {
+      this.#queue.push(item);
+      return this.#queue.length === 1;
     }
-    write(item);
-    return outbox.hasRoom;
+    this.#write(item);
+    return this.outbox.hasRoom;
   }
 
-  /** @param {Queued} item */
-  function write({ message, handle, options, done }) {
-    const prepared = handle ? handles.prepare(peer, message, handle, options) : null;
+  /** @param {Item} item */
+  #write({ message, handle, options, done }) {
+    const prepared = handle ? handles.prepare(this.#peer, message, handle, options) : null;
     if (prepared) {
-      queue = [];
-      inFlight = { ...prepared, tries: 0 };
-      writeHandle(inFlight, done);
-    } else if (advanced) {
+      this.#queue = [];
+      this.#inFlight = { ...prepared, tries: 0 };
+      this.#writeHandle(prepared, done);
+    } else if (this.#advanced) {
       const bytes = serialization.advanced.encode(message);
-      outbox.send((channel) => channel.sendAdvanced(bytes), done);
+      this.outbox.send((channel) => channel.sendAdvanced(bytes), done);
     } else {
-      outbox.sendJson(serialization.json.encode(message), done);
+      this.outbox.sendJson(serialization.json.encode(message), done);
     }
   }
 
-  /** @param {InFlight} sending @param {Done} [done] */
-  function writeHandle({ envelope, fd }, done) {
-    if (advanced) {
+  /** @param {import('./handles').Prepared} prepared @param {Done} [done] */
+  #writeHandle({ envelope, fd }, done) {
+    if (this.#advanced) {
       const bytes = serialization.advanced.encode(envelope);
-      outbox.send((channel) => channel.sendAdvancedHandle(bytes, fd), done);
+      this.outbox.send((channel) => channel.sendAdvancedHandle(bytes, fd), done);
     } else {
       const text = serialization.json.encode(envelope);
-      outbox.send((channel) => channel.sendJsonHandle(text, fd), done);
+      this.outbox.send((channel) => channel.sendJsonHandle(text, fd), done);
     }
   }
 
   /** For the bookkeeping of sent sockets, in the form in which the builtin sends it. */
-  function sendInternal(/** @type {object} */ message, /** @type {boolean} */ swallowErrors) {
-    if (!target.channel) return;
-    const done = swallowErrors ? () => {} : undefined;
-    if (queue) queue.push({ message, handle: undefined, options: {}, done });
-    else write({ message, handle: undefined, options: {}, done });
+  #sendInternal(/** @type {object} */ message, /** @type {boolean} */ swallowErrors) {
+    if (!this.#target.channel) return;
+    const item = { message, options: {}, done: swallowErrors ? () => {} : undefined };
+    if (this.#queue) this.#queue.push(item);
+    else this.#write(item);
   }
 
-  function onHandleReceived(/** @type {boolean} */ received) {
+  #onHandleReceived(/** @type {boolean} */ received) {
+    const inFlight = this.#inFlight;
     if (!inFlight) return;
     if (!received && inFlight.tries++ < MAX_RETRANSMISSIONS) {
-      writeHandle(inFlight);
+      this.#writeHandle(inFlight);
       return;
     }
     if (!received) {
@@ -150,194 +176,101 @@ function attachChannel(target, native, advanced, hooks) {
         'SentHandleNotReceivedWarning',
       );
     }
-    dropInFlight();
-    const waiting = queue ?? [];
-    queue = null;
-    for (const item of waiting) {
-      if (queue) queue.push(item);
-      else write(item);
+    this.#dropInFlight();
+    this.#writeQueue();
+    if (!this.#queue && !this.#target.connected && this.#target.channel) this.#close();
+  }
+
+  /** Writes what waited, up to the next handle. */
+  #writeQueue() {
+    const waiting = this.#queue ?? [];
+    this.#queue = null;
+    while (waiting.length > 0 && !this.#queue) {
+      this.#write(/** @type {Item} */ (waiting.shift()));
     }
-    if (!queue && !target.connected && target.channel) close();
+    if (waiting.length > 0) this.#queue = waiting;
   }
 
   /** The receiver has it, or never will: our side of it is closed. */
-  function dropInFlight() {
-    inFlight?.release();
-    inFlight = null;
+  #dropInFlight() {
+    this.#inFlight?.release();
+    this.#inFlight = null;
   }
 
-  function disconnect() {
-    if (!target.connected) {
-      target.emit('error', errors.disconnected());
-      return;
-    }
-    target.connected = false;
-    // What waits behind a handle still goes out; the last acknowledgement closes.
-    if (!queue) close();
-  }
+  // Receiving ------------------------------------------------------------------------------------
 
-  function close() {
-    outbox.flush();
-    hooks.beforeClose?.();
-    end();
-  }
-
-  function end() {
-    target.connected = false;
-    target.channel = null;
-    dropInFlight();
-    queue = null;
-    native.close();
-    process.nextTick(() => {
-      target.emit('disconnect');
-      hooks.afterEnd?.();
-    });
-  }
-
-  /**
-   * @param {{ text?: string, bytes?: Buffer, fd?: number }} event a message with a handle
-   */
-  function onHandle({ text, bytes, fd }) {
-    native.acknowledgeHandle(fd !== undefined);
-    if (fd === undefined) return;
-    const envelope = bytes
-      ? serialization.advanced.decode(bytes)
-      : serialization.json.decode(/** @type {string} */ (text));
-    handles.receive(peer, envelope, fd, (handle) => inbox.add([envelope.msg], handle));
-  }
-
-  function onEvent(/** @type {import('../native').Event} */ event) {
-    if (!target.channel) return;
+  onEvent(/** @type {import('../native').Event} */ event) {
+    if (!this.#target.channel) return;
     switch (event.type) {
       case 'json':
-        if (event.count === 1) inbox.add([serialization.json.decode(event.text)]);
-        else inbox.add(serialization.json.decode(`[${event.text}]`));
+        if (event.count === 1) this.#inbox.add([serialization.json.decode(event.text)]);
+        else this.#inbox.add(serialization.json.decode(`[${event.text}]`));
         break;
       case 'advanced':
-        inbox.add([serialization.advanced.decode(event.bytes)]);
+        this.#inbox.add([serialization.advanced.decode(event.bytes)]);
         break;
       case 'jsonHandle':
+        this.#onHandle(event.fd, () => serialization.json.decode(event.text));
+        break;
       case 'advancedHandle':
-        onHandle(event);
+        this.#onHandle(event.fd, () => serialization.advanced.decode(event.bytes));
         break;
       case 'handleReceived':
-        onHandleReceived(event.received);
+        this.#onHandleReceived(event.received);
         break;
       case 'written':
-        outbox.onWritten(event.bytes, event.unsent);
+        this.outbox.onWritten(event.bytes, event.unsent);
         break;
       case 'closed':
-        if (event.error !== undefined && event.error !== null) {
-          target.emit('error', errors.system(event.error, 'read'));
-        }
-        if (target.channel) end();
+        this.#onClosed(event.error);
         break;
       default:
         throw new Error(`A channel has no event '${event.type}'`);
     }
   }
 
-  target.connected = true;
-  target.channel = reference;
-  target.send = send;
-  target.disconnect = disconnect;
-  return { control: reference, onEvent, outbox };
-}
-
-/**
- * `process.channel`: keeps the event loop alive while someone listens, unless the program has said
- * what it wants. https://nodejs.org/api/process.html#processchannel
- */
-class Control extends EventEmitter {
-  #native;
-  #listeners = 0;
-  #explicit = false;
-
-  /** @param {import('../native').Channel} native */
-  constructor(native) {
-    super();
-    this.#native = native;
+  /** @param {number | undefined} fd none if it was lost on the way @param {() => any} envelopeOf */
+  #onHandle(fd, envelopeOf) {
+    this.#native.acknowledgeHandle(fd !== undefined);
+    if (fd === undefined) return;
+    const envelope = envelopeOf();
+    handles.receive(this.#peer, envelope, fd, (handle) => this.#inbox.add([envelope.msg], handle));
   }
 
-  refCounted() {
-    if (++this.#listeners === 1 && !this.#explicit) this.#native.setRef(true);
+  // The end --------------------------------------------------------------------------------------
+
+  #onClosed(/** @type {number | undefined} */ errno) {
+    if (errno !== undefined) this.#target.emit('error', errors.system(errno, 'read'));
+    if (this.#target.channel) this.#end();
   }
 
-  unrefCounted() {
-    if (--this.#listeners === 0 && !this.#explicit) {
-      this.#native.setRef(false);
-      this.emit('unref');
+  #disconnect() {
+    if (!this.#target.connected) {
+      this.#target.emit('error', errors.disconnected());
+      return;
     }
+    this.#target.connected = false;
+    // What waits behind a handle still goes out; the last acknowledgement closes.
+    if (!this.#queue) this.#close();
   }
 
-  ref() {
-    this.#explicit = true;
-    this.#native.setRef(true);
+  #close() {
+    this.outbox.flush();
+    this.#hooks.beforeClose?.();
+    this.#end();
   }
 
-  unref() {
-    this.#explicit = true;
-    this.#native.setRef(false);
-  }
-
-  get fd() {
-    return this.#native.fd;
-  }
-}
-
-/**
- * Messages that have arrived, each to be its own event in a tick of its own: an exception in one
- * listener disturbs no other message.
- */
-class Inbox {
-  #target;
-  /** @type {{ message: any, handle: any }[]} */
-  #waiting = [];
-  #next = 0;
-  #scheduled = false;
-
-  /** @param {EventEmitter} target */
-  constructor(target) {
-    this.#target = target;
-  }
-
-  /** @param {any[]} messages @param {any} [handle] */
-  add(messages, handle) {
-    for (const message of messages) this.#waiting.push({ message, handle });
-    this.#schedule();
-  }
-
-  #schedule() {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    process.nextTick(() => this.#deliver());
-  }
-
-  #deliver() {
-    try {
-      while (this.#next < this.#waiting.length) {
-        const { message, handle } = this.#waiting[this.#next++];
-        this.#target.emit(isInternal(message) ? 'internalMessage' : 'message', message, handle);
-      }
-    } finally {
-      this.#scheduled = false;
-      if (this.#next < this.#waiting.length) {
-        this.#schedule();
-      } else {
-        this.#waiting = [];
-        this.#next = 0;
-      }
-    }
+  #end() {
+    this.#target.connected = false;
+    this.#target.channel = null;
+    this.#dropInFlight();
+    this.#queue = null;
+    this.#native.close();
+    process.nextTick(() => {
+      this.#target.emit('disconnect');
+      this.#hooks.afterEnd?.();
+    });
   }
 }
 
-/** Node keeps messages with a `cmd` that begins so to itself. */
-const INTERNAL_PREFIX = 'NODE_';
-
-function isInternal(/** @type {any} */ message) {
-  return (
-    typeof message?.cmd === 'string' &&
-    message.cmd.length > INTERNAL_PREFIX.length &&
-    message.cmd.startsWith(INTERNAL_PREFIX)
-  );
-}
+module.exports = { Channel, control };

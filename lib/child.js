@@ -7,7 +7,7 @@
 
 const path = require('path');
 
-const { attachChannel, control } = require('./channel');
+const { Channel, control } = require('./channel');
 const internals = require('./internals');
 const { Worker } = require('./worker');
 
@@ -32,6 +32,12 @@ const indexes = new Map();
 /** @type {import('../native').Worker} */
 let native;
 
+/** @type {InstanceType<typeof Channel>} */
+let channel;
+
+/** This process's. @type {any} */
+let worker;
+
 /**
  * Connects this process to its primary.
  * @param {typeof import('../native')} addon
@@ -40,14 +46,13 @@ let native;
 function connect(addon, fd) {
   internals.removeBuiltinWorkerListeners();
   native = new addon.Worker(fd, onEvent);
-  const channel = attachChannel(process, native.channel(), native.advanced, {
+  channel = new Channel(process, native.channel(), native.advanced, {
     beforeClose: () => native.goodbye(),
   });
-  onChannelEvent = channel.onEvent;
-  countListeners(channel.control);
+  countListeners(channel.reference);
 
-  const { id } = /** @type {import('cluster').Worker} */ (cluster.worker);
-  const worker = new /** @type {any} */ (Worker)({ id, process, state: 'online' });
+  // The builtin has read the id from the environment and has removed it there.
+  worker = new /** @type {any} */ (Worker)({ id: cluster.worker?.id, process, state: 'online' });
   internals.adopt({ Worker, worker, native: true });
   internals.setServerHandler(askForServer);
   process.once('disconnect', onDisconnect);
@@ -58,28 +63,27 @@ function connect(addon, fd) {
   });
 }
 
-/** @type {(event: import('../native').Event) => void} */
-let onChannelEvent;
-
 /** Called when the primary has acknowledged that this worker leaves. @type {() => void} */
 let onLeaveAcknowledged = () => {};
 
 /** The channel keeps the process alive as long as someone listens. */
-function countListeners(/** @type {any} */ control) {
+function countListeners(
+  /** @type {InstanceType<typeof import('./reference').Reference>} */ reference,
+) {
   const counted = (/** @type {string | symbol} */ name) =>
     name === 'message' || name === 'disconnect';
   process.on('newListener', (name) => {
-    if (counted(name)) control.refCounted();
+    if (counted(name)) reference.refCounted();
   });
   process.on('removeListener', (name) => {
-    if (counted(name)) control.unrefCounted();
+    if (counted(name)) reference.unrefCounted();
   });
 }
 
 function onDisconnect() {
-  cluster.worker.emit('disconnect');
+  worker.emit('disconnect');
   // The primary has died or has cut the channel: without it this process has no purpose.
-  if (!cluster.worker.exitedAfterDisconnect) process.exit(0);
+  if (!worker.exitedAfterDisconnect) process.exit(0);
 }
 
 function onEvent(/** @type {import('../native').Event} */ event) {
@@ -99,7 +103,7 @@ function onEvent(/** @type {import('../native').Event} */ event) {
       leave(true);
       break;
     default:
-      onChannelEvent(event);
+      channel.onEvent(event);
   }
 }
 
@@ -166,7 +170,7 @@ function askForServer(owner, options, reply) {
   asked.set(id, { owner, reply, release: () => releaseIndex(key, index) });
   owner.once('listening', () => {
     if (!servers.has(id)) return;
-    cluster.worker.state = 'listening';
+    worker.state = 'listening';
     const info = { addressType, address: target, port: owner.address()?.port || port, fd };
     tell({ act: 'listening', ...info }, () => native.listening(id, JSON.stringify(info)));
   });
@@ -300,7 +304,7 @@ function isFull(/** @type {any} */ server) {
 
 /** Closes all servers, then the channel. */
 function leave(/** @type {boolean} */ primaryKnows) {
-  cluster.worker.exitedAfterDisconnect = true;
+  worker.exitedAfterDisconnect = true;
   let waiting = 1;
   const done = () => {
     if (--waiting > 0) return;
@@ -316,7 +320,7 @@ function leave(/** @type {boolean} */ primaryKnows) {
 }
 
 function disconnect() {
-  if (process.connected) process.disconnect();
+  if (process.connected) process.disconnect?.();
 }
 
 /** The primary must know that this is no crash before it sees the end of the channel. */

@@ -100,8 +100,7 @@ function childClosedBeforeReply() {
 }
 
 function ipcRequired() {
-  const message =
-    "Forked processes must have an IPC channel, missing value 'ipc' in options.stdio";
+  const message = "Forked processes must have an IPC channel, missing value 'ipc' in options.stdio";
   return withCode(Error, 'ERR_CHILD_PROCESS_IPC_REQUIRED', message);
 }
 

@@ -21,6 +21,11 @@ const internals = require('./internals');
  * @property {unknown} msg the user's message
  */
 
+/**
+ * A handle that is ready to travel. `release` closes what the sender has of it.
+ * @typedef {{ envelope: Envelope, fd: number, release: () => void }} Prepared
+ */
+
 /** @typedef {{ keepOpen?: boolean, swallowErrors?: boolean }} SendOptions */
 
 /**
@@ -51,7 +56,7 @@ function typeOf(/** @type {unknown} */ handle) {
  * @param {unknown} message
  * @param {any} handle
  * @param {SendOptions} options
- * @returns {{ envelope: Envelope, fd: number, release: () => void } | null}
+ * @returns {Prepared | null}
  */
 function prepare(peer, message, handle, options) {
   const type = typeOf(handle);

@@ -147,7 +147,8 @@ function streamHandle(fd, kind) {
 function serverHandle(/** @type {number} */ fd) {
   const create = /** @type {any} */ (net)._createServerHandle ?? missing('_createServerHandle');
   const handle = create('', 0, -1, fd);
-  if (typeof handle === 'number') throw new Error(`open of a received descriptor failed (${handle})`);
+  if (typeof handle === 'number')
+    throw new Error(`open of a received descriptor failed (${handle})`);
   return handle;
 }
 
@@ -171,9 +172,7 @@ function dgramHandle(/** @type {number} */ fd) {
 
 /** The handle of a socket or server; null or undefined if it has none (any more). */
 function handleOf(/** @type {any} */ object) {
-  return object instanceof dgram.Socket
-    ? bySymbol(object, 'state symbol')?.handle
-    : object._handle;
+  return object instanceof dgram.Socket ? bySymbol(object, 'state symbol')?.handle : object._handle;
 }
 
 /** @returns {'tcp' | 'pipe' | 'udp' | undefined} */
@@ -272,6 +271,7 @@ function detachSocket(/** @type {any} */ socket) {
   // An HTTP connection has a parser that would go on to hold it.
   const parser = socket.parser;
   if (parser && typeof parser.unconsume === 'function') {
+    // @ts-expect-error it has no types
     const { freeParser } = require('_http_common');
     freeParser(parser, null, socket);
     socket._httpMessage?.detachSocket(socket);
@@ -300,7 +300,11 @@ function channelEnded(/** @type {any} */ child) {
 }
 
 /** Takes our own arguments out of what the child says it was started with. */
-function hideArguments(/** @type {any} */ child, /** @type {number} */ start, /** @type {number} */ count) {
+function hideArguments(
+  /** @type {any} */ child,
+  /** @type {number} */ start,
+  /** @type {number} */ count,
+) {
   child.spawnargs.splice(start, count);
 }
 

@@ -7,7 +7,7 @@
 
 const { EventEmitter } = require('events');
 
-const { attachChannel } = require('./channel');
+const { Channel } = require('./channel');
 const internals = require('./internals');
 const { announce } = require('./exports');
 const scheduling = require('./scheduling');
@@ -110,8 +110,9 @@ function configure({ chosen, options }) {
  * @param {import('../native').Connection} question
  */
 function decide(choose, { id, listener, ...connection }) {
+  /** @type {any[]} */
   const workers = Object.values(cluster.workers ?? {});
-  const listening = workers.filter((worker) => /** @type {any} */ (worker).state === 'listening');
+  const listening = workers.filter((worker) => worker.state === 'listening');
   /** @type {number | undefined} */
   let worker;
   try {
@@ -150,25 +151,18 @@ function fork(env) {
   setupPrimary();
   const id = ++lastId;
   const advanced = cluster.settings.serialization === 'advanced';
-  /** @type {any} */
-  let worker;
-  /** @type {(event: import('../native').Event) => void} */
-  let onChannelEvent;
-  const link = native.openWorker(id, advanced, (event) => {
-    onEvent(worker, link, event, onChannelEvent);
-  });
+  const link = native.openWorker(id, advanced, (event) => onEvent(worker, link, channel, event));
   const child = spawnOrRemove(id, env, link);
   internals.expectChannelEnd(child);
-  const channel = attachChannel(child, link.channel(), advanced, {
+  const channel = new Channel(child, link.channel(), advanced, {
     afterEnd() {
       outboxes.delete(channel.outbox);
       internals.channelEnded(child);
     },
   });
-  channel.control.ref();
-  onChannelEvent = channel.onEvent;
+  channel.reference.ref();
   outboxes.add(channel.outbox);
-  worker = new /** @type {any} */ (Worker)({ id, process: child });
+  const worker = new /** @type {any} */ (Worker)({ id, process: child });
   links.set(worker, link);
   passEventsOn(worker, link);
   process.nextTick(() => cluster.emit('fork', worker));
@@ -224,10 +218,10 @@ function passEventsOn(worker, link) {
 /**
  * @param {any} worker
  * @param {import('../native').WorkerLink} link
+ * @param {InstanceType<typeof Channel>} channel
  * @param {import('../native').Event} event
- * @param {(event: import('../native').Event) => void} onChannelEvent
  */
-function onEvent(worker, link, event, onChannelEvent) {
+function onEvent(worker, link, channel, event) {
   switch (event.type) {
     case 'online':
       worker.state = 'online';
@@ -247,7 +241,7 @@ function onEvent(worker, link, event, onChannelEvent) {
       link.acknowledgeLeave();
       break;
     default:
-      onChannelEvent(event);
+      channel.onEvent(event);
   }
 }
 

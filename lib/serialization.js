@@ -11,20 +11,20 @@ const VIEW = 0;
 const OTHER = 1;
 
 /** Host objects other than views travel as their own enumerable properties, as with Node's fork. */
-class Serializer extends v8.DefaultSerializer {
+class Serializer extends /** @type {any} */ (v8.DefaultSerializer) {
   _writeHostObject(/** @type {any} */ object) {
     if (ArrayBuffer.isView(object)) {
       this.writeUint32(VIEW);
-      return super._writeHostObject(/** @type {any} */ (object));
+      return super._writeHostObject(object);
     }
     this.writeUint32(OTHER);
     return this.writeValue({ ...object });
   }
 }
 
-class Deserializer extends v8.DefaultDeserializer {
+class Deserializer extends /** @type {any} */ (v8.DefaultDeserializer) {
   _readHostObject() {
-    if (this.readUint32() === VIEW) return /** @type {any} */ (super._readHostObject());
+    if (this.readUint32() === VIEW) return super._readHostObject();
     return this.readValue();
   }
 }
@@ -55,7 +55,7 @@ module.exports = {
 
     /** @param {Buffer} bytes @returns {any} */
     decode(bytes) {
-      const deserializer = new Deserializer(bytes);
+      const deserializer = new /** @type {any} */ (Deserializer)(bytes);
       deserializer.readHeader();
       return deserializer.readValue();
     },

@@ -16,18 +16,27 @@ module.exports = { Worker };
  */
 function Worker(options) {
   if (!(this instanceof Worker)) return new /** @type {any} */ (Worker)(options);
-  Reflect.apply(EventEmitter, this, []);
+  return initialize(this, options);
+}
+
+/**
+ * @param {any} worker
+ * @param {{ id?: number, state?: string, process?: any }} [options]
+ */
+function initialize(worker, options) {
+  Reflect.apply(EventEmitter, worker, []);
   const given = options !== null && typeof options === 'object' ? options : {};
-  this.exitedAfterDisconnect = undefined;
-  this.state = given.state || 'none';
-  this.id = Number(given.id) | 0;
+  worker.exitedAfterDisconnect = undefined;
+  worker.state = given.state || 'none';
+  worker.id = Number(given.id) | 0;
   if (given.process) {
-    this.process = given.process;
-    this.process.on('error', (/** @type {any[]} */ ...args) => this.emit('error', ...args));
-    this.process.on('message', (/** @type {any} */ message, /** @type {any} */ handle) =>
-      this.emit('message', message, handle),
+    worker.process = given.process;
+    worker.process.on('error', (/** @type {any[]} */ ...args) => worker.emit('error', ...args));
+    worker.process.on('message', (/** @type {any} */ message, /** @type {any} */ handle) =>
+      worker.emit('message', message, handle),
     );
   }
+  return worker;
 }
 
 Object.setPrototypeOf(Worker.prototype, EventEmitter.prototype);

@@ -125,7 +125,9 @@ mod tests {
 
     fn of(workers: &[u32]) -> Balancer<u32> {
         let mut balancer = Balancer::default();
-        workers.iter().for_each(|worker| balancer.join(*worker));
+        for worker in workers {
+            balancer.join(*worker);
+        }
         balancer
     }
 

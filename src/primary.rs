@@ -216,7 +216,9 @@ impl Primary {
             .filter(due)
             .map(|group| group.id)
             .collect();
-        over.into_iter().for_each(|id| self.remove_group(id));
+        for id in over {
+            self.remove_group(id);
+        }
         self.groups
             .values()
             .filter_map(|group| group.lingers_until)

@@ -94,7 +94,7 @@ impl Drop for Callback {
 }
 
 /// The event loop of the calling thread.
-pub fn event_loop(env: &Env) -> Result<Loop> {
+pub fn event_loop(env: Env) -> Result<Loop> {
     let raw = env.get_uv_event_loop()?;
     // SAFETY: the loop of this environment, which outlives every object in it.
     Ok(unsafe { Loop::from_raw(raw.cast()) })

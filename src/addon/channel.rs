@@ -57,7 +57,7 @@ impl Shared {
     }
 
     /// Starts to read.
-    pub fn start(self: &Rc<Self>, env: &Env, on_control: OnControl) -> Result<()> {
+    pub fn start(self: &Rc<Self>, env: Env, on_control: OnControl) -> Result<()> {
         let weak = Rc::downgrade(self);
         let on_ready = move |interest| {
             if let Some(shared) = Weak::upgrade(&weak) {

@@ -147,7 +147,7 @@ impl Primary {
             channel: Rc::downgrade(&channel),
         };
         channel.start(
-            &env,
+            env,
             Box::new(move |payload, _| Ok(control.handle(serde_json::from_slice(payload)?))),
         )?;
         let child_end = RefCell::new(Some(child_end));

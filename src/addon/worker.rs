@@ -70,8 +70,8 @@ impl ListenOptions {
 struct Connections {
     // Declared, and so dropped, before the socket that they watch.
     poll: OnceCell<Poll>,
-    _prepare: OnceCell<Prepare>,
-    _check: OnceCell<Check>,
+    prepare: OnceCell<Prepare>,
+    check: OnceCell<Check>,
     core: Core,
     /// The socket was readable in this turn.
     readable: Cell<bool>,
@@ -125,15 +125,15 @@ impl Worker {
         let (advanced, core) = hello(&channel)?;
         let connections = Rc::new(Connections {
             poll: OnceCell::new(),
-            _prepare: OnceCell::new(),
-            _check: OnceCell::new(),
+            prepare: OnceCell::new(),
+            check: OnceCell::new(),
             core,
             readable: Cell::new(false),
             channel: Rc::downgrade(&channel),
             unreturned: RefCell::default(),
         });
-        watch(&env, &connections).map_err(|error| js_error(&error))?;
-        channel.start(&env, Box::new(on_control))?;
+        watch(env, &connections).map_err(|error| js_error(&error))?;
+        channel.start(env, Box::new(on_control))?;
         channel.send_control(&ToPrimary::Online, Vec::new());
         let (last_server, keepers) = (Cell::new(0), Cell::new(0));
         Ok(Self {
@@ -262,7 +262,7 @@ fn hello(channel: &SharedChannel) -> Result<(bool, Core)> {
     Ok((advanced, core))
 }
 
-fn watch(env: &Env, connections: &Rc<Connections>) -> std::io::Result<()> {
+fn watch(env: Env, connections: &Rc<Connections>) -> std::io::Result<()> {
     let event_loop = event_loop(env).map_err(std::io::Error::other)?;
     let with = |act: fn(&Connections)| {
         let weak = Rc::downgrade(connections);
@@ -274,7 +274,7 @@ fn watch(env: &Env, connections: &Rc<Connections>) -> std::io::Result<()> {
     };
     let on_readable = with(|connections| connections.readable.set(true));
     let poll = Poll::new(event_loop, connections.core.connections(), move |_| {
-        on_readable()
+        on_readable();
     })?;
     poll.watch(Interest {
         readable: true,
@@ -288,8 +288,8 @@ fn watch(env: &Env, connections: &Rc<Connections>) -> std::io::Result<()> {
     let check = Check::new(event_loop, with(Connections::on_check))?;
     // Set once, here.
     let _ = connections.poll.set(poll);
-    let _ = connections._prepare.set(prepare);
-    let _ = connections._check.set(check);
+    let _ = connections.prepare.set(prepare);
+    let _ = connections.check.set(check);
     Ok(())
 }
 

@@ -121,9 +121,9 @@ impl Handle {
         // SAFETY: an initialised handle that is not closed before drop.
         unsafe {
             if referenced {
-                uv_ref(self.raw)
+                uv_ref(self.raw);
             } else {
-                uv_unref(self.raw)
+                uv_unref(self.raw);
             }
         }
     }
