@@ -19,16 +19,22 @@ const MAX_RETRANSMISSIONS = 3;
 
 const MESSAGE_TYPES = new Set(['string', 'object', 'number', 'boolean']);
 
-const WRITE = Symbol('write');
+const CONTROL = Symbol('control');
 
 /**
- * Marks a message as one of the cluster's own: given to `send`, it makes it call `write`, behind
- * all that was sent before.
+ * Says something of the cluster's own to the other process. It goes through `target.send` in the
+ * form that the builtin gives it, for programs that wrap that function, and behind all that was
+ * sent before; what arrives is what `write` sends.
+ * @param {any} target `process` or a `ChildProcess`
  * @param {object} message
  * @param {() => void} write
  */
-function control(message, write) {
-  return { ...message, [WRITE]: write };
+function tell(target, message, write) {
+  if (!target.connected) return;
+  const entry = { write, accepted: false };
+  target.send({ cmd: 'NODE_CLUSTER', ...message, [CONTROL]: entry });
+  // A wrapper has kept it to itself, but without it the cluster would not work.
+  if (!entry.accepted) write();
 }
 
 /** @typedef {(error: Error | null) => void} Done */
@@ -111,11 +117,7 @@ class Channel {
   #sendItem(item) {
     const { message, handle } = item;
     if (message === undefined) throw errors.missingArgument('message');
-    if (message?.[WRITE]) {
-      this.outbox.flush();
-      message[WRITE]();
-      return true;
-    }
+    if (message?.[CONTROL]) message[CONTROL].accepted = true;
     if (!MESSAGE_TYPES.has(typeof message)) {
       const types = 'one of type string, object, number, or boolean';
       throw errors.invalidArgType('message', types, message);
@@ -131,6 +133,11 @@ class Channel {
 
   /** @param {Item} item */
   #write({ message, handle, options, done }) {
+    if (message?.[CONTROL]) {
+      this.outbox.flush();
+      message[CONTROL].write();
+      return;
+    }
     const prepared = handle ? handles.prepare(this.#peer, message, handle, options) : null;
     if (prepared) {
       this.#queue = [];
@@ -241,7 +248,11 @@ class Channel {
 
   #onClosed(/** @type {number | undefined} */ errno) {
     if (errno !== undefined) this.#target.emit('error', errors.system(errno, 'read'));
-    if (this.#target.channel) this.#end();
+    if (!this.#target.channel) return;
+    const error = errors.channelClosed();
+    this.outbox.fail(error);
+    for (const { done } of this.#queue ?? []) if (done) process.nextTick(done, error);
+    this.#end();
   }
 
   #disconnect() {
@@ -273,4 +284,4 @@ class Channel {
   }
 }
 
-module.exports = { Channel, control };
+module.exports = { Channel, tell };

@@ -7,7 +7,7 @@
 
 const path = require('path');
 
-const { Channel, control } = require('./channel');
+const { Channel, tell } = require('./channel');
 const internals = require('./internals');
 const { Worker } = require('./worker');
 
@@ -107,25 +107,7 @@ function onEvent(/** @type {import('../native').Event} */ event) {
   }
 }
 
-/**
- * Says something to the primary. It goes through `process.send` in the form that the builtin gives
- * it, for programs that wrap that function; what arrives is what `write` sends.
- * @param {object} message
- * @param {() => void} write
- */
-function tell(message, write) {
-  if (!process.connected) return;
-  let written = false;
-  const once = () => {
-    if (!written) write();
-    written = true;
-  };
-  /** @type {any} */ (process).send(control({ cmd: 'NODE_CLUSTER', ...message }, once));
-  // The wrapper has kept it to itself; without it the cluster would not work.
-  once();
-}
-
-/** The other direction: programs listen for what the primary says to the builtin's workers. */
+/** What the primary says is emitted in the builtin's form as well: programs listen for it. */
 function heard(/** @type {object} */ message) {
   process.emit(/** @type {any} */ ('internalMessage'), { cmd: 'NODE_CLUSTER', ...message });
 }
@@ -157,14 +139,14 @@ function askForServer(owner, options, reply) {
     address: target ?? undefined,
     port: typeof port === 'number' && port >= 0 ? port : undefined,
     fd: fd >= 0 ? fd : undefined,
-    index,
+    key: `${key}:${index}`,
     backlog: options.backlog > 0 ? options.backlog : undefined,
     ...internals.bindFlags(addressType, options.flags),
     readableAll: Boolean(options.readableAll),
     writableAll: Boolean(options.writableAll),
     data: data === undefined ? undefined : JSON.stringify(data),
   };
-  tell({ act: 'queryServer', index, ...options }, () => {
+  tell(process, { act: 'queryServer', index, ...options }, () => {
     id = native.listen(request);
   });
   asked.set(id, { owner, reply, release: () => releaseIndex(key, index) });
@@ -172,7 +154,7 @@ function askForServer(owner, options, reply) {
     if (!servers.has(id)) return;
     worker.state = 'listening';
     const info = { addressType, address: target, port: owner.address()?.port || port, fd };
-    tell({ act: 'listening', ...info }, () => native.listening(id, JSON.stringify(info)));
+    tell(process, { act: 'listening', ...info }, () => native.listening(id, JSON.stringify(info)));
   });
 }
 
@@ -215,12 +197,12 @@ function onBound({ server: id, errno, sockname, data, pipe, fd }) {
   const forget = () => {
     if (!servers.delete(id)) return;
     release();
-    tell({ act: 'close', key: id }, () => native.closeServer(id));
+    tell(process, { act: 'close', key: id }, () => native.closeServer(id));
   };
   const handle =
     fd === undefined || fd === null
       ? balancedHandle(sockname, forget)
-      : sharedHandle(isUdp ? internals.dgramHandle(fd) : internals.serverHandle(fd), forget);
+      : sharedHandle(isUdp ? internals.dgramHandle(fd, owner) : internals.serverHandle(fd), forget);
   const balanced = fd === undefined || fd === null;
   servers.set(id, { owner, handle, pipe, balanced });
   if (balanced) internals.onConnectionClosed(owner, publishConnections);
@@ -327,7 +309,7 @@ function disconnect() {
 function tellAndDisconnect() {
   if (!process.connected) return;
   onLeaveAcknowledged = disconnect;
-  tell({ act: 'exitedAfterDisconnect' }, () => native.leave());
+  tell(process, { act: 'exitedAfterDisconnect' }, () => native.leave());
 }
 
 /** @this {any} */

@@ -6,4 +6,15 @@ module.exports = {
   CHANNEL_VARIABLE: 'RUST_CLUSTER_CHANNEL_FD',
   /** The worker's id: makes Node boot its builtin cluster as a worker's. Node removes it. */
   ID_VARIABLE: 'NODE_UNIQUE_ID',
+
+  optionsPrefix,
 };
+
+/**
+ * Node preloads what NODE_OPTIONS names before what the command line names, so where there are such
+ * options, ours has to be in front of them.
+ * @param {string} file
+ */
+function optionsPrefix(file) {
+  return `--require ${JSON.stringify(file)} `;
+}

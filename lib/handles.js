@@ -98,7 +98,7 @@ function receive(peer, envelope, fd, done) {
     case 'net.Native':
       return done(internals.serverHandle(fd));
     case 'dgram.Native':
-      return done(internals.dgramHandle(fd));
+      return done(internals.dgramHandle(fd, dgram.createSocket('udp4').unref()));
     case 'net.Server': {
       const server = new net.Server();
       server.once('listening', () => done(server));
@@ -106,7 +106,8 @@ function receive(peer, envelope, fd, done) {
     }
     case 'dgram.Socket': {
       const socket = dgram.createSocket(envelope.dgramType ?? 'udp4');
-      return void socket.bind(/** @type {any} */ (internals.dgramHandle(fd)), () => done(socket));
+      const handle = internals.dgramHandle(fd, socket);
+      return void socket.bind(/** @type {any} */ (handle), () => done(socket));
     }
     case 'net.Socket': {
       const handle = internals.streamHandle(fd);

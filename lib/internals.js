@@ -155,13 +155,14 @@ function serverHandle(/** @type {number} */ fd) {
 /** @type {any} */
 let udpClass;
 
-/** The handle of a bound UDP socket. @returns {Handle} */
-function dgramHandle(/** @type {number} */ fd) {
-  if (!udpClass) {
-    const socket = dgram.createSocket('udp4');
-    udpClass = handleOf(socket)?.constructor ?? missing('the handle of a dgram.Socket');
-    socket.close();
-  }
+/**
+ * The handle of a bound UDP socket.
+ * @param {number} fd
+ * @param {dgram.Socket} socket any one, to learn the class of handles from
+ * @returns {Handle}
+ */
+function dgramHandle(fd, socket) {
+  udpClass ??= handleOf(socket)?.constructor ?? missing('the handle of a dgram.Socket');
   const handle = new udpClass();
   const errno = handle.open(fd);
   if (errno) throw new Error(`open of a received descriptor failed (${errno})`);

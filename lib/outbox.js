@@ -104,6 +104,12 @@ class Outbox {
     }
   }
 
+  /** The other end is gone: what the kernel has not taken will never arrive. */
+  fail(/** @type {Error} */ error) {
+    for (const { done } of this.#waiting) process.nextTick(done, error);
+    this.#waiting = [];
+  }
+
   get hasRoom() {
     return this.#unsent + this.#batchSize < HIGH_WATER_MARK;
   }

@@ -7,10 +7,14 @@
 
 const { isMainThread } = require('worker_threads');
 
-const { CHANNEL_VARIABLE } = require('./environment');
+const { CHANNEL_VARIABLE, optionsPrefix } = require('./environment');
 
 const index = process.execArgv.indexOf(__filename);
 if (index > 0) process.execArgv.splice(index - 1, 2);
+
+const prefix = optionsPrefix(__filename);
+const options = process.env.NODE_OPTIONS;
+if (options?.startsWith(prefix)) process.env.NODE_OPTIONS = options.slice(prefix.length);
 
 // A worker_threads thread of a worker runs this, too; it has nothing to connect.
 if (isMainThread && process.env[CHANNEL_VARIABLE] !== undefined) {

@@ -7,7 +7,7 @@
 
 const { EventEmitter } = require('events');
 
-const { Channel } = require('./channel');
+const { Channel, tell } = require('./channel');
 const internals = require('./internals');
 const { announce } = require('./exports');
 const scheduling = require('./scheduling');
@@ -238,7 +238,7 @@ function onEvent(worker, link, channel, event) {
     }
     case 'leaving':
       worker.exitedAfterDisconnect = true;
-      link.acknowledgeLeave();
+      tell(worker.process, { act: 'exitedAfterDisconnect' }, () => link.acknowledgeLeave());
       break;
     default:
       channel.onEvent(event);
@@ -268,7 +268,10 @@ function disconnect(callback) {
 Worker.prototype.disconnect = function () {
   this.exitedAfterDisconnect = true;
   const link = links.get(this);
-  if (link && this.isConnected()) link.tellToLeave();
+  if (link) {
+    link.leaveListeners();
+    tell(this.process, { act: 'disconnect' }, () => link.tellToLeave());
+  }
   removeWorker(this);
   return this;
 };

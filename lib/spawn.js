@@ -8,7 +8,7 @@
 const { spawn } = require('child_process');
 const path = require('path');
 
-const { CHANNEL_VARIABLE, ID_VARIABLE } = require('./environment');
+const { CHANNEL_VARIABLE, ID_VARIABLE, optionsPrefix } = require('./environment');
 const errors = require('./errors');
 const internals = require('./internals');
 
@@ -36,12 +36,17 @@ function spawnWorker(settings, id, env, channelFd) {
   const slot = stdio.indexOf('ipc');
   stdio[slot] = channelFd;
   const execArgv = [...(settings.execArgv ?? []), ...inspectorArguments(settings)];
+  const environment = { ...process.env, ...env };
+  const preload = environment.NODE_OPTIONS ? [] : ['--require', PRELOAD];
+  if (environment.NODE_OPTIONS) {
+    environment.NODE_OPTIONS = optionsPrefix(PRELOAD) + environment.NODE_OPTIONS;
+  }
   const child = spawn(
     process.execPath,
-    ['--require', PRELOAD, ...execArgv, exec, ...args],
+    [...preload, ...execArgv, exec, ...args],
     /** @type {any} */ ({
       cwd,
-      env: { ...process.env, ...env, [ID_VARIABLE]: `${id}`, [CHANNEL_VARIABLE]: `${slot}` },
+      env: { ...environment, [ID_VARIABLE]: `${id}`, [CHANNEL_VARIABLE]: `${slot}` },
       stdio,
       uid,
       gid,
@@ -50,7 +55,7 @@ function spawnWorker(settings, id, env, channelFd) {
     }),
   );
   // After the name of the program itself.
-  internals.hideArguments(child, 1, 2);
+  internals.hideArguments(child, 1, preload.length);
   return child;
 }
 

@@ -31,7 +31,9 @@ function initialize(worker, options) {
   worker.id = Number(given.id) | 0;
   if (given.process) {
     worker.process = given.process;
-    worker.process.on('error', (/** @type {any[]} */ ...args) => worker.emit('error', ...args));
+    worker.process.on('error', (/** @type {any} */ error, /** @type {any} */ detail) =>
+      worker.emit('error', error, detail),
+    );
     worker.process.on('message', (/** @type {any} */ message, /** @type {any} */ handle) =>
       worker.emit('message', message, handle),
     );

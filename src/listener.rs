@@ -72,7 +72,8 @@ impl Listener {
     /// A socket that this process was started with. Our duplicate, so that closing the listener
     /// leaves the inherited one usable for the next.
     fn inherited(raw: i32) -> io::Result<Self> {
-        let socket = fd::duplicate(raw)?;
+        // Node says EINVAL for all that cannot be listened on.
+        let socket = fd::duplicate(raw).map_err(|_| Errno::EINVAL)?;
         let name = socket_name(&socket).map_err(|_| Errno::EINVAL)?;
         fd::set_nonblocking(&socket)?;
         let pipe = name.is_none();

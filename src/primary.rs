@@ -94,7 +94,7 @@ impl Primary {
     ) -> Option<Listened> {
         let worker = self.workers.get_mut(&id).filter(|worker| !worker.leaving)?;
         let balanced = balanced && !request.target.is_udp();
-        let key = request.target.key(request.index);
+        let key = request.key.clone();
         let mut listened = Listened::default();
         let listener_id = if let Some(known) = self.by_key.get(&key) {
             *known

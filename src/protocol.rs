@@ -136,25 +136,6 @@ pub enum Target {
 }
 
 impl Target {
-    /// Two requests with equal keys (and index) share one socket, as with the builtin: flags do
-    /// not count.
-    #[must_use]
-    pub fn key(&self, index: u32) -> String {
-        match self {
-            Self::Tcp { address, port, .. } => format!("tcp {address:?} {port} {index}"),
-            Self::Pipe { path, .. } => format!("pipe {path} {index}"),
-            Self::Udp {
-                address,
-                port,
-                ipv6,
-                ..
-            } => {
-                format!("udp {address:?} {port} {ipv6} {index}")
-            }
-            Self::Inherited { fd, .. } => format!("fd {fd} {index}"),
-        }
-    }
-
     /// There are no connections to balance.
     #[must_use]
     pub fn is_udp(&self) -> bool {
@@ -166,9 +147,10 @@ impl Target {
 pub struct ListenRequest {
     pub server: ServerId,
     pub target: Target,
-    /// Counts the servers of one worker on the same target: the second one on a port is not the
-    /// first one's twin in another worker.
-    pub index: u32,
+    /// Requests with equal keys, of different workers, share one socket: what was asked for, and a
+    /// count of the worker's servers on it, for the second one on a port is not the first one's
+    /// twin in another worker.
+    pub key: String,
     /// Length of the kernel's queue of connections not yet accepted; see listen(2).
     pub backlog: i32,
     /// What the server wants to share with its twins (TLS ticket keys), opaque to Rust.
@@ -344,21 +326,5 @@ mod tests {
             assert_eq!(Return::decode(&back.encode()), Some(back));
         }
         assert_eq!(Return::decode(&[]), None);
-    }
-
-    #[test]
-    fn flags_do_not_make_another_key_but_the_index_does() {
-        let plain = Target::Tcp {
-            address: None,
-            port: 80,
-            ipv6_only: false,
-        };
-        let only = Target::Tcp {
-            address: None,
-            port: 80,
-            ipv6_only: true,
-        };
-        assert_eq!(plain.key(0), only.key(0));
-        assert_ne!(plain.key(0), plain.key(1));
     }
 }

@@ -31,6 +31,24 @@ function takeTen(bind) {
   bind(socket);
 }
 
+function listeningEvents(binds) {
+  return {
+    async primary({ cluster, watch }) {
+      watch();
+      await once(cluster.fork(), 'exit');
+    },
+    async worker({ cluster, log }) {
+      for (const [type, ...args] of binds) {
+        const socket = dgram.createSocket(type);
+        log(type, args, socket.bind(...args) === socket);
+        await once(socket, 'listening');
+        log(socket.address(), cluster.worker.state);
+      }
+      cluster.worker.disconnect();
+    },
+  };
+}
+
 Object.assign(
   scenarios,
   underBothPolicies(() => ({
@@ -47,28 +65,13 @@ Object.assign(
       worker: ({ log }) => takeTen((socket) => socket.bind(0, () => log(socket.address()))),
     },
 
-    'a listening event per bind, with the address that was asked for': {
-      supported: hasIPv6,
-      async primary({ cluster, watch }) {
-        watch();
-        await once(cluster.fork(), 'exit');
-      },
-      async worker({ cluster, log }) {
-        const binds = [
-          ['udp4'],
-          ['udp4', 0, '127.0.0.1'],
-          ['udp6', 0, '::1'],
-          ['udp4', { port: 0 }],
-        ];
-        for (const [type, ...args] of binds) {
-          const socket = dgram.createSocket(type);
-          log(type, args, socket.bind(...args) === socket);
-          await once(socket, 'listening');
-          log(socket.address(), cluster.worker.state);
-        }
-        cluster.worker.disconnect();
-      },
-    },
+    'a listening event per bind, with the address that was asked for': listeningEvents([
+      ['udp4'],
+      ['udp4', 0, '127.0.0.1'],
+      ['udp4', { port: 0 }],
+    ]),
+
+    'the same for IPv6': { ...listeningEvents([['udp6', 0, '::1']]), supported: hasIPv6 },
 
     'bound sockets keep nobody alive after the disconnect': {
       async primary({ cluster, log, watch }) {

@@ -2,6 +2,7 @@
 
 // Leaving while there are servers, with either way of sharing connections.
 
+const http = require('node:http');
 const net = require('node:net');
 const { ask, exitOf, once, times, underBothPolicies } = require('../helpers/scenario-tools');
 
@@ -137,6 +138,41 @@ module.exports = underBothPolicies(() => ({
         return this;
       };
     },
+  },
+
+  'an http connection that is idle does not hold up a worker that leaves': {
+    async primary({ cluster, log, watch }) {
+      watch();
+      const worker = cluster.fork();
+      const [{ port }] = await once(worker, 'listening');
+      const agent = new http.Agent({ keepAlive: true });
+      const [response] = await once(http.get({ port, agent }), 'response');
+      log(response.headers.connection, String(await once(response, 'data')));
+      worker.disconnect();
+      log(await exitOf(worker));
+    },
+    worker({ log }) {
+      const server = http.createServer((request, response) => response.end('hello'));
+      server.on('close', () => log('close'));
+      server.listen(0, '127.0.0.1');
+    },
+  },
+
+  'workers that die are replaced, and the port stays': {
+    async primary({ cluster, log }) {
+      const keeper = cluster.fork();
+      const [{ port }] = await once(keeper, 'listening');
+      for (let n = 0; n < 3; n += 1) {
+        const worker = cluster.fork();
+        const [address] = await once(worker, 'listening');
+        log(worker.id, address, await ask({ port }));
+        worker.kill('SIGKILL');
+        await once(worker, 'exit');
+      }
+      log(Object.keys(cluster.workers), await ask({ port }), { port });
+      cluster.disconnect();
+    },
+    worker: () => listen(),
   },
 
   'a worker is told to disconnect while it starts to listen': {

@@ -144,6 +144,17 @@ scenarios['many workers told at once to leave in different ways all end well'] =
   },
 };
 
+scenarios['the exit code that a worker has set counts when it ends by itself'] = {
+  async primary({ cluster, watch }) {
+    watch();
+    await once(cluster.fork(), 'exit');
+  },
+  worker({ cluster }) {
+    process.exitCode = 6;
+    cluster.worker.disconnect();
+  },
+};
+
 scenarios['worker.on exit can be process.exit itself'] = {
   code: 9,
   primary: ({ cluster }) => cluster.fork().on('exit', process.exit),

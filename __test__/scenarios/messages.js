@@ -156,6 +156,28 @@ scenarios['messages sent and then exit are all delivered, however it exits'] = {
   },
 };
 
+scenarios['messages sent by exit handlers are delivered'] = {
+  stderr: true,
+  async primary({ cluster, logIn }) {
+    for (const END of ['exit', 'exception', 'return']) {
+      const worker = cluster.fork({ END });
+      worker.on('message', (message) => logIn(END, message));
+      worker.process.on('close', (...args) => logIn(END, args));
+    }
+    await times(cluster, 'exit', 3);
+  },
+  worker({ cluster }) {
+    const { END } = process.env;
+    process.on('uncaughtExceptionMonitor', (error) => process.send(error.message));
+    process.on('exit', (code) => {
+      if (process.connected) process.send({ code });
+    });
+    if (END === 'exit') process.exit(4);
+    if (END === 'exception') throw new Error('out of the worker');
+    process.send('before', () => cluster.worker.disconnect());
+  },
+};
+
 scenarios['a message listener that throws gives an exception for each message'] = {
   async primary({ cluster, log }) {
     const worker = cluster.fork();

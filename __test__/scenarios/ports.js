@@ -175,4 +175,26 @@ const common = (policy) => ({
   },
 });
 
-module.exports = underBothPolicies(common);
+const scenarios = underBothPolicies(common);
+
+scenarios['a policy set before the first fork counts, and process.disconnect after an error'] = {
+  async primary({ cluster, log, watch }) {
+    watch();
+    cluster.schedulingPolicy = cluster.SCHED_NONE;
+    const server = net.createServer(hello).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    await once(cluster.fork({ PORT: server.address().port }), 'exit');
+    log(cluster.schedulingPolicy);
+    server.close();
+  },
+  worker({ log }) {
+    const server = net.createServer(hello);
+    server.listen(Number(process.env.PORT), '127.0.0.1', () => log('never called'));
+    server.on('error', (error) => {
+      log(factsOf(error));
+      process.disconnect();
+    });
+  },
+};
+
+module.exports = scenarios;

@@ -161,8 +161,8 @@ async function inThread(ours) {
     });
   `;
   const thread = new Worker(code, { eval: true });
-  const [message] = await once(thread, 'message');
-  return { message, exit: await once(thread, 'exit') };
+  const [[message], exit] = await Promise.all([once(thread, 'message'), once(thread, 'exit')]);
+  return { message, exit };
 }
 
 module.exports = scenarios;

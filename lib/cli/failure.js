@@ -2,8 +2,6 @@
 
 /** How the command ends when it could not do what was asked, and with which code. */
 
-module.exports = { EXIT, Failure };
-
 /** Documented in docs/command.md; scripts rely on them. */
 const EXIT = Object.freeze({
   ok: 0,
@@ -30,3 +28,5 @@ class Failure extends Error {
     this.hint = hint;
   }
 }
+
+module.exports = { EXIT, Failure };

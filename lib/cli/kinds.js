@@ -5,11 +5,10 @@
  * how it is said in a JSON schema.
  */
 
-module.exports = { KINDS, show };
-
 /**
  * @typedef {object} Kind
  * @property {string} allowed completes the sentence «must be …»
+ * @property {string} [allowedAsText] the same, on a command line, where it differs
  * @property {(value: any) => any} read the value that is meant, or undefined if it is not allowed
  * @property {(text: string) => any} fromText what `read` gets for an argument of a command line
  * @property {object} schema
@@ -29,11 +28,10 @@ const asNumber = (/** @type {string} */ text) => (/^-?\d+$/.test(text) ? Number(
 /** @type {Record<string, Kind>} */
 const KINDS = {
   workers: {
-    allowed: "'auto', a number of workers (1 or more), or a negative number for «all CPUs but»",
-    read: (value) =>
-      value === 'auto' || (Number.isSafeInteger(value) && value !== 0) ? value : undefined,
+    allowed: "'auto' or a whole number (a negative one for «all CPUs but so many»)",
+    read: (value) => (value === 'auto' || Number.isSafeInteger(value) ? value : undefined),
     fromText: asNumber,
-    schema: { oneOf: [{ const: 'auto' }, { type: 'integer', not: { const: 0 } }] },
+    schema: { oneOf: [{ const: 'auto' }, { type: 'integer' }] },
   },
   count: {
     allowed: 'a whole number, 0 or more',
@@ -46,6 +44,13 @@ const KINDS = {
     read: (value) => (isWhole(value) && value > 0 ? value : undefined),
     fromText: asNumber,
     schema: { type: 'integer', minimum: 1 },
+  },
+  crashes: {
+    allowed: "a whole number, 1 or more, or 'never'",
+    read: (value) =>
+      value === 'never' ? Infinity : isWhole(value) && value > 0 ? value : undefined,
+    fromText: asNumber,
+    schema: { oneOf: [{ const: 'never' }, { type: 'integer', minimum: 1 }] },
   },
   fraction: {
     allowed: 'a number from 0 to 1',
@@ -104,6 +109,7 @@ const KINDS = {
   },
   variables: {
     allowed: 'an object of environment variables, each a text, a number or a boolean',
+    allowedAsText: 'NAME=value',
     read: (value) => (isEnvironment(value) ? value : undefined),
     fromText: (text) => {
       const end = text.indexOf('=');
@@ -114,6 +120,7 @@ const KINDS = {
       additionalProperties: { type: ['string', 'number', 'boolean'] },
     },
   },
+  readyOn: choice('listening', 'ready', 'online'),
   scheduling: choice('rr', 'none', 'least-connections', 'ip-hash'),
 };
 
@@ -150,5 +157,9 @@ function isWhole(value) {
 /** @param {unknown} value */
 function isEnvironment(value) {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  return Object.values(value).every((each) => ['string', 'number', 'boolean'].includes(typeof each));
+  return Object.values(value).every((each) =>
+    ['string', 'number', 'boolean'].includes(typeof each),
+  );
 }
+
+module.exports = { KINDS, show };

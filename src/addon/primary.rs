@@ -285,11 +285,16 @@ impl WorkerLink {
         Channel::new(Rc::clone(&self.channel))
     }
 
-    /// Tells the worker to close its servers and then the channel; it gets no more connections.
+    /// The worker gets no more connections, and listeners that were its alone are closed.
+    #[napi]
+    pub fn leave_listeners(&self) {
+        self.io.leave(self.id);
+    }
+
+    /// Tells the worker to close its servers and then the channel.
     #[napi]
     pub fn tell_to_leave(&self) {
         self.channel.send_control(&ToWorker::Leave, Vec::new());
-        self.io.leave(self.id);
     }
 
     /// Tells the worker that the primary knows that it leaves.

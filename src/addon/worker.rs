@@ -25,7 +25,8 @@ pub struct ListenOptions {
     pub port: Option<u16>,
     /// For `'fd'` and `'udp-fd'`: a descriptor of the primary.
     pub fd: Option<i32>,
-    pub index: u32,
+    /// Requests with equal keys share one socket.
+    pub key: String,
     pub backlog: Option<i32>,
     pub ipv6_only: Option<bool>,
     pub reuse_addr: Option<bool>,
@@ -160,14 +161,15 @@ impl Worker {
     #[napi]
     pub fn listen(&self, mut options: ListenOptions) -> Result<u32> {
         let server = self.last_server.get() + 1;
-        let (index, backlog) = (options.index, options.backlog.unwrap_or(511));
+        let key = std::mem::take(&mut options.key);
+        let backlog = options.backlog.unwrap_or(511);
         let data = options.data.take();
         let target = options.target()?;
         self.last_server.set(server);
         let request = ListenRequest {
             server: ServerId(server),
             target,
-            index,
+            key,
             backlog,
             data,
         };
