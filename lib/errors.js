@@ -15,6 +15,7 @@ module.exports = {
   invalidArgType,
   invalidArgValue,
   invalidHandleType,
+  ipcOnePipe,
   ipcRequired,
   missingArgument,
   system,
@@ -102,6 +103,10 @@ function childClosedBeforeReply() {
 function ipcRequired() {
   const message = "Forked processes must have an IPC channel, missing value 'ipc' in options.stdio";
   return withCode(Error, 'ERR_CHILD_PROCESS_IPC_REQUIRED', message);
+}
+
+function ipcOnePipe() {
+  return withCode(Error, 'ERR_IPC_ONE_PIPE', 'Child process can have only one IPC pipe');
 }
 
 /** @param {unknown} port */

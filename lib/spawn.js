@@ -7,6 +7,7 @@
 
 const { spawn } = require('child_process');
 const path = require('path');
+const { fileURLToPath } = require('url');
 
 const { CHANNEL_VARIABLE, ID_VARIABLE, optionsPrefix } = require('./environment');
 const errors = require('./errors');
@@ -24,10 +25,9 @@ const PRELOAD = path.join(__dirname, 'preload.js');
  * @returns {import('child_process').ChildProcess}
  */
 function spawnWorker(settings, id, env, channelFd) {
-  const { exec, args = [], serialization, cwd, uid, gid } = settings;
-  if (typeof exec !== 'string') {
-    throw errors.invalidArgType('modulePath', 'of type string', exec);
-  }
+  const { serialization, cwd, uid, gid } = settings;
+  const exec = validPath(settings.exec);
+  const args = validArguments(settings.args);
   if (serialization !== undefined && serialization !== 'json' && serialization !== 'advanced') {
     const allowed = "must be one of: undefined, 'json', 'advanced'";
     throw errors.invalidArgValue('options.serialization', allowed, serialization);
@@ -59,20 +59,44 @@ function spawnWorker(settings, id, env, channelFd) {
   return child;
 }
 
+/** @param {unknown} exec */
+function validPath(exec) {
+  let file = exec instanceof URL ? fileURLToPath(exec) : exec;
+  if (Buffer.isBuffer(file)) file = file.toString();
+  if (typeof file !== 'string') {
+    const expected = 'of type string or an instance of Buffer or URL';
+    throw errors.invalidArgType('modulePath', expected, exec);
+  }
+  if (file.includes('\0')) {
+    const allowed = 'must be a string, Uint8Array, or URL without null bytes';
+    throw errors.invalidArgValue('modulePath', allowed, file);
+  }
+  return file;
+}
+
+/** @param {unknown} args @returns {string[]} */
+function validArguments(args) {
+  if (Array.isArray(args)) return args;
+  // As `child_process.fork` has it: an object in this place would be its options.
+  if (args === undefined || args === null || typeof args === 'object') return [];
+  throw errors.invalidArgType('args', 'an instance of Array', args);
+}
+
 /** @param {import('cluster').ClusterSettings} settings @returns {any[]} */
 function stdioOf({ stdio, silent }) {
-  if (stdio === undefined || stdio === null) {
-    const each = silent ? 'pipe' : 'inherit';
-    return [each, each, each, 'ipc'];
-  }
   if (typeof stdio === 'string') {
     if (!['pipe', 'ignore', 'inherit', 'overlapped'].includes(stdio)) {
       throw errors.invalidArgValue('stdio', 'is invalid', stdio);
     }
     return [stdio, stdio, stdio, 'ipc'];
   }
-  if (!Array.isArray(stdio)) throw errors.invalidArgValue('stdio', 'is invalid', stdio);
-  if (!stdio.includes('ipc')) throw errors.ipcRequired();
+  if (!Array.isArray(stdio)) {
+    const each = silent ? 'pipe' : 'inherit';
+    return [each, each, each, 'ipc'];
+  }
+  const channels = stdio.filter((entry) => entry === 'ipc').length;
+  if (channels === 0) throw errors.ipcRequired();
+  if (channels > 1) throw errors.ipcOnePipe();
   return [...stdio];
 }
 

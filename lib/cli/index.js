@@ -14,10 +14,10 @@ module.exports = { main };
 
 /** @param {string[]} argv the arguments behind the name of the command */
 async function main(argv) {
+  /** @type {import('./program').Actions} */
   const actions = {
-    // Loaded when needed: only `start` needs the cluster.
-    start: (/** @type {any[]} */ ...given) =>
-      require('./start').start(.../** @type {any} */ (given)),
+    // Loaded when needed: only this one needs the cluster.
+    start: (app, args, flags) => require('./start').start(app, args, flags),
     ...require('./remote'),
   };
   try {
@@ -61,5 +61,5 @@ function hintFor(error, argv) {
 
 /** @param {string} text */
 function writeError(text) {
-  process.stderr.write(colours(wantsColour(process.stderr)).red(text.trimEnd()) + '\n');
+  process.stderr.write(`${colours(wantsColour(process.stderr)).red(text.trimEnd())}\n`);
 }

@@ -19,7 +19,7 @@ module.exports = { plan };
  * @property {string} script an absolute path
  * @property {string} home the directory that the app belongs to
  * @property {string[]} args
- * @property {string[]} nodeArgs
+ * @property {string[]} [nodeArgs]
  * @property {string} [cwd]
  * @property {Record<string, string>} env
  * @property {boolean} [json]
@@ -46,7 +46,7 @@ async function plan(app, args, flags) {
     script,
     home,
     args: args.length > 0 ? args : (config.args ?? []),
-    nodeArgs: values.nodeArgs ?? [],
+    nodeArgs: values.nodeArgs,
     cwd: values.cwd === undefined ? undefined : resolveDirectory(values.cwd),
     env: texts({ ...config.env, ...flags.env }),
     json: values.json,

@@ -56,8 +56,9 @@ const WARNINGS = {
     `${worker(event)} is not ready after ${duration(event.timeout)}; it is replaced`,
   kill: (event) => `${worker(event)} does not end: it gets ${event.signal}`,
   backoff: ({ slot, delay, crashes }) =>
-    `worker ${slot} starts again in ${duration(delay)}` +
-    (crashes > 1 ? ` (${crashes} crashes in a row)` : ''),
+    `worker ${slot} starts again in ${duration(delay)}${
+      crashes > 1 ? ` (${crashes} crashes in a row)` : ''
+    }`,
   hang: (event) =>
     `${worker(event)} hangs: its event loop has not turned for ${duration(event.ms)}; ` +
     `it is replaced${event.stack ? `\n${indent(event.stack)}` : ''}`,

@@ -36,9 +36,9 @@ async function start(app, args, flags) {
   printer.event({ event: 'app', ...about, socket: control.path });
   const supervisor = supervise(planned);
   follow(supervisor, (event) => {
-    // For a person once is enough; each worker says it.
-    const isNew = event.event !== 'listening' || addresses.add(event);
-    if (isNew || planned.json) printer.event(event);
+    // Each worker says so; once is enough.
+    if (event.event === 'listening' && !addresses.add(event)) return;
+    printer.event(event);
     for (const listener of listeners) listener(event);
   });
   supervisor.on('start', (worker) => printOutput(worker, printer));

@@ -58,7 +58,10 @@ class Closing {
       if (typeof server.closeIdleConnections === 'function') server.closeIdleConnections = () => {};
     }
     this.#connections.observer = {
-      opened: () => this.#sweepSoon(this.#options.keepAliveGrace),
+      opened: (connection) => {
+        this.#sweepSoon(this.#options.keepAliveGrace);
+        this.#tell(connection);
+      },
       requested: (connection) => this.#makeLast(connection),
       upgraded: (connection) => this.#tell(connection),
       session: (session) => this.#endSession(session),
@@ -125,11 +128,13 @@ class Closing {
   #sweep() {
     this.#sweepAt = Infinity;
     const now = performance.now();
-    for (const connection of this.#connections.all.values()) {
-      const grace = this.#graceOf(connection);
+    const { all } = this.#connections;
+    const secured = securedAmong(all.values());
+    for (const connection of all.values()) {
+      const grace = this.#graceOf(connection, secured);
       if (grace === undefined) continue;
-      const { socket } = connection;
-      if (socket.bytesRead !== connection.bytesRead && connection.kind === 'http') {
+      const { kind, socket } = connection;
+      if (kind === 'http' && socket.bytesRead !== connection.bytesRead) {
         // A request is on its way, in pieces.
         connection.bytesRead = socket.bytesRead;
         connection.quietSince = now;
@@ -140,26 +145,26 @@ class Closing {
     }
   }
 
-  /** For how long a connection may be idle; undefined if that is not ours to decide. */
-  #graceOf(/** @type {Connection} */ connection) {
-    if (connection.kind === 'http') {
-      return connection.active === 0 ? this.#options.keepAliveGrace : undefined;
-    }
-    if (connection.kind !== 'handshake') return undefined;
-    return this.#isEstablished(connection) ? undefined : HANDSHAKE_GRACE;
+  /**
+   * For how long a connection may be idle; undefined if that is not ours to decide.
+   * @param {Connection} connection
+   * @param {Set<string>} secured
+   */
+  #graceOf({ active, kind, socket }, secured) {
+    if (kind === 'http') return active === 0 ? this.#options.keepAliveGrace : undefined;
+    return kind === 'handshake' && !secured.has(peerOf(socket)) ? HANDSHAKE_GRACE : undefined;
   }
+}
 
-  /** Whether there is a TLS socket over this one. */
-  #isEstablished(/** @type {Connection} */ { socket, server }) {
-    for (const other of this.#connections.all.values()) {
-      if (other.server !== server || other.kind === 'handshake') continue;
-      if (
-        other.socket.remotePort === socket.remotePort &&
-        other.socket.remoteAddress === socket.remoteAddress
-      ) {
-        return true;
-      }
-    }
-    return false;
+/** The clients that have completed a handshake: their TCP sockets are left to their TLS sockets. */
+function securedAmong(/** @type {Iterable<Connection>} */ connections) {
+  const secured = new Set();
+  for (const { kind, socket } of connections) {
+    if (kind !== 'handshake' && socket.encrypted) secured.add(peerOf(socket));
   }
+  return secured;
+}
+
+function peerOf(/** @type {any} */ { remoteAddress, remotePort }) {
+  return `${remoteAddress} ${remotePort}`;
 }
