@@ -37,6 +37,7 @@ function tell(target, message, write) {
   if (!entry.accepted) write();
 }
 
+/** @typedef {(message?: any, handle?: any, options?: any, done?: any) => boolean} Send */
 /** @typedef {(error: Error | null) => void} Done */
 /** @typedef {import('./handles').SendOptions} SendOptions */
 /** @typedef {{ message: any, handle?: any, options: SendOptions, done?: Done }} Item */
@@ -48,10 +49,19 @@ function tell(target, message, write) {
  * @property {() => void} [afterEnd] the channel has ended, from whichever side
  */
 
+/** Throws for what cannot be a message. */
+function check(/** @type {unknown} */ message) {
+  if (message === undefined) throw errors.missingArgument('message');
+  if (!MESSAGE_TYPES.has(typeof message)) {
+    const types = 'one of type string, object, number, or boolean';
+    throw errors.invalidArgType('message', types, message);
+  }
+}
+
 class Channel {
   #target;
   #native;
-  #advanced;
+  #codec;
   #hooks;
   #inbox;
   #peer;
@@ -69,7 +79,6 @@ class Channel {
   constructor(target, native, advanced, hooks) {
     this.#target = target;
     this.#native = native;
-    this.#advanced = advanced;
     this.#hooks = hooks;
     this.#inbox = new Inbox(target);
     this.#peer = {
@@ -79,11 +88,13 @@ class Channel {
       sent: new Map(),
       received: new Map(),
     };
-    this.outbox = new Outbox(native, (error) => target.emit('error', error));
+    this.#codec = advanced ? serialization.advanced : serialization.json;
+    this.outbox = new Outbox(native, this.#codec, (error) => target.emit('error', error));
     this.reference = new Reference(native);
     target.connected = true;
     target.channel = this.reference;
-    target.send = (/** @type {any[]} */ ...args) => this.#send(...args);
+    /** @type {Send} */
+    target.send = (message, handle, options, done) => this.#send(message, handle, options, done);
     target.disconnect = () => this.#disconnect();
   }
 
@@ -116,12 +127,8 @@ class Channel {
   /** @param {Item} item */
   #sendItem(item) {
     const { message, handle } = item;
-    if (message === undefined) throw errors.missingArgument('message');
+    check(message);
     if (message?.[CONTROL]) message[CONTROL].accepted = true;
-    if (!MESSAGE_TYPES.has(typeof message)) {
-      const types = 'one of type string, object, number, or boolean';
-      throw errors.invalidArgType('message', types, message);
-    }
     if (handle) handles.typeOf(handle);
     if (this.#queue) {
       this.#queue.push(item);
@@ -143,23 +150,14 @@ class Channel {
       this.#queue = [];
       this.#inFlight = { ...prepared, tries: 0 };
       this.#writeHandle(prepared, done);
-    } else if (this.#advanced) {
-      const bytes = serialization.advanced.encode(message);
-      this.outbox.send((channel) => channel.sendAdvanced(bytes), done);
     } else {
-      this.outbox.sendJson(serialization.json.encode(message), done);
+      this.outbox.add(this.#codec.encode(message), done);
     }
   }
 
   /** @param {import('./handles').Prepared} prepared @param {Done} [done] */
   #writeHandle({ envelope, fd }, done) {
-    if (this.#advanced) {
-      const bytes = serialization.advanced.encode(envelope);
-      this.outbox.send((channel) => channel.sendAdvancedHandle(bytes, fd), done);
-    } else {
-      const text = serialization.json.encode(envelope);
-      this.outbox.send((channel) => channel.sendJsonHandle(text, fd), done);
-    }
+    this.outbox.send((channel) => this.#codec.writeHandle(channel, envelope, fd), done);
   }
 
   /** For the bookkeeping of sent sockets, in the form in which the builtin sends it. */
@@ -204,23 +202,46 @@ class Channel {
     this.#inFlight = null;
   }
 
+  /**
+   * Sends a message that several channels get, encoded once for all of the same serialization.
+   * @param {unknown} message
+   * @param {Map<object, any>} encoded what the others have encoded already
+   */
+  sendShared(message, encoded) {
+    if (!this.#target.connected) return;
+    if (this.#queue) {
+      this.#queue.push({ message, options: {} });
+      return;
+    }
+    if (!encoded.has(this.#codec)) encoded.set(this.#codec, this.#codec.encode(message));
+    this.outbox.add(encoded.get(this.#codec));
+  }
+
+  /** Sends a message to all other workers, without JavaScript in the primary. */
+  broadcast(/** @type {unknown} */ message) {
+    const encoded = this.#codec.encode(message);
+    this.outbox.send((channel) => this.#codec.broadcast(channel, encoded));
+  }
+
   // Receiving ------------------------------------------------------------------------------------
 
   onEvent(/** @type {import('../native').Event} */ event) {
     if (!this.#target.channel) return;
     switch (event.type) {
       case 'json':
-        if (event.count === 1) this.#inbox.add([serialization.json.decode(event.text)]);
-        else this.#inbox.add(serialization.json.decode(`[${event.text}]`));
+        this.#inbox.add(serialization.decodeJson(event.text, event.count));
+        break;
+      case 'text':
+        this.#inbox.add([event.text]);
         break;
       case 'advanced':
-        this.#inbox.add([serialization.advanced.decode(event.bytes)]);
+        this.#inbox.add(serialization.decodeAdvancedBatch(event.bytes, event.count));
         break;
       case 'jsonHandle':
-        this.#onHandle(event.fd, () => serialization.json.decode(event.text));
+        this.#onHandle(event.fd, () => JSON.parse(event.text));
         break;
       case 'advancedHandle':
-        this.#onHandle(event.fd, () => serialization.advanced.decode(event.bytes));
+        this.#onHandle(event.fd, () => serialization.decodeAdvanced(event.bytes));
         break;
       case 'handleReceived':
         this.#onHandleReceived(event.received);
@@ -284,4 +305,4 @@ class Channel {
   }
 }
 
-module.exports = { Channel, tell };
+module.exports = { Channel, check, tell };

@@ -7,7 +7,8 @@
 
 const path = require('path');
 
-const { Channel, tell } = require('./channel');
+const { Channel, check, tell } = require('./channel');
+const errors = require('./errors');
 const internals = require('./internals');
 const { Worker } = require('./worker');
 
@@ -53,7 +54,7 @@ function connect(addon, fd) {
 
   // The builtin has read the id from the environment and has removed it there.
   worker = new /** @type {any} */ (Worker)({ id: cluster.worker?.id, process, state: 'online' });
-  internals.adopt({ Worker, worker, native: true });
+  internals.adopt({ Worker, worker, broadcast, native: true });
   internals.setServerHandler(askForServer);
   process.once('disconnect', onDisconnect);
   process.on('exit', (code) => {
@@ -110,6 +111,13 @@ function onEvent(/** @type {import('../native').Event} */ event) {
 /** What the primary says is emitted in the builtin's form as well: programs listen for it. */
 function heard(/** @type {object} */ message) {
   process.emit(/** @type {any} */ ('internalMessage'), { cmd: 'NODE_CLUSTER', ...message });
+}
+
+/** @param {unknown} message to all other workers */
+function broadcast(message) {
+  check(message);
+  if (!process.connected) throw errors.channelClosed();
+  channel.broadcast(message);
 }
 
 // Servers ----------------------------------------------------------------------------------------
@@ -275,10 +283,14 @@ function publishConnections() {
   native.setOpenConnections(open);
 }
 
+/** Before Node 21 a `maxConnections` of 0 meant that there is no limit. */
+const ZERO_IS_A_LIMIT = Number.parseInt(process.versions.node, 10) > 20;
+
 /** A server that is full gives connections back, unless it shall drop them itself. */
 function isFull(/** @type {any} */ server) {
   const { maxConnections, dropMaxConnection } = server;
   if (typeof maxConnections !== 'number' || dropMaxConnection) return false;
+  if (maxConnections === 0 && !ZERO_IS_A_LIMIT) return false;
   return internals.connectionsOf(server) >= maxConnections;
 }
 

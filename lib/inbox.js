@@ -7,8 +7,9 @@
 
 class Inbox {
   #target;
-  /** @type {{ message: any, handle: any }[]} */
+  /** @type {{ messages: any[], handle: any }[]} */
   #waiting = [];
+  /** Where in the first of them the next message is. */
   #next = 0;
   #scheduled = false;
 
@@ -19,7 +20,7 @@ class Inbox {
 
   /** @param {any[]} messages @param {any} [handle] */
   add(messages, handle) {
-    for (const message of messages) this.#waiting.push({ message, handle });
+    this.#waiting.push({ messages, handle });
     this.#schedule();
   }
 
@@ -30,19 +31,21 @@ class Inbox {
   }
 
   deliver() {
+    const target = this.#target;
     try {
-      while (this.#next < this.#waiting.length) {
-        const { message, handle } = this.#waiting[this.#next++];
-        this.#target.emit(isInternal(message) ? 'internalMessage' : 'message', message, handle);
+      while (this.#waiting.length > 0) {
+        const { messages, handle } = this.#waiting[0];
+        while (this.#next < messages.length) {
+          const message = messages[this.#next++];
+          target.emit(isInternal(message) ? 'internalMessage' : 'message', message, handle);
+        }
+        this.#waiting.shift();
+        this.#next = 0;
       }
     } finally {
       this.#scheduled = false;
-      if (this.#next < this.#waiting.length) {
-        this.#schedule();
-      } else {
-        this.#waiting = [];
-        this.#next = 0;
-      }
+      // A listener has thrown: the others get theirs in a tick of their own.
+      if (this.#waiting.length > 0) this.#schedule();
     }
   }
 }

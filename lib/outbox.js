@@ -8,7 +8,7 @@
 
 const errors = require('./errors');
 
-/** Collected text is written from this size on (in characters). */
+/** What was collected is written from this size on (characters of JSON, or bytes). */
 const BATCH_SIZE = 64 * 1024;
 
 /**
@@ -21,12 +21,15 @@ const HIGH_WATER_MARK = 128 * 1024;
 
 class Outbox {
   #channel;
+  #codec;
   #onError;
-  /** JSON texts of this turn. @type {string[]} */
+  /** Encoded messages of this turn. @type {any[]} */
   #batch = [];
   #batchSize = 0;
-  /** One for each text in the batch. @type {(Done | undefined)[]} */
+  /** Callbacks of messages in the batch. @type {Done[]} */
   #batchDone = [];
+  /** Messages in the batch without a callback: their errors go to `#onError`, one each. */
+  #batchSilent = 0;
   #turnEnds = false;
   #exiting = false;
   /** Bytes that the kernel has taken late, ever, and those that it has not taken yet. */
@@ -37,29 +40,32 @@ class Outbox {
 
   /**
    * @param {import('../native').Channel} channel
+   * @param {import('./serialization').Codec} codec
    * @param {(error: Error) => void} onError for a failed write that has no callback
    */
-  constructor(channel, onError) {
+  constructor(channel, codec, onError) {
     this.#channel = channel;
+    this.#codec = codec;
     this.#onError = onError;
   }
 
   /**
-   * Sends one message of JSON; `done` is called asynchronously with its fate.
-   * @param {string} text
+   * Sends one encoded message; `done` is called asynchronously with its fate.
+   * @param {any} encoded by the codec
    * @param {Done} [done]
    */
-  sendJson(text, done) {
-    if (this.#turnEnds) {
-      this.#batch.push(text);
-      this.#batchDone.push(done);
-      this.#batchSize += text.length + 1;
-      if (this.#batchSize >= BATCH_SIZE || this.#exiting) this.flush();
-    } else {
+  add(encoded, done) {
+    if (!this.#turnEnds) {
       this.#turnEnds = true;
       process.nextTick(endTurn, this);
-      this.#finish(this.#channel.sendJson(text, 1), done);
+      this.#finish(this.#codec.write(this.#channel, [encoded]), done);
+      return;
     }
+    this.#batch.push(encoded);
+    if (done) this.#batchDone.push(done);
+    else this.#batchSilent++;
+    this.#batchSize += encoded.length + 1;
+    if (this.#batchSize >= BATCH_SIZE || this.#exiting) this.flush();
   }
 
   /**
@@ -75,13 +81,14 @@ class Outbox {
   /** Writes what was collected. */
   flush() {
     if (this.#batch.length === 0) return;
-    const done = this.#batchDone;
-    const text = this.#batch.length === 1 ? this.#batch[0] : this.#batch.join(',');
-    const result = this.#channel.sendJson(text, this.#batch.length);
+    const [batch, done, silent] = [this.#batch, this.#batchDone, this.#batchSilent];
     this.#batch = [];
     this.#batchDone = [];
+    this.#batchSilent = 0;
     this.#batchSize = 0;
+    const result = this.#codec.write(this.#channel, batch);
     for (const callback of done) this.#finish(result, callback);
+    for (let n = 0; n < (result < 0 ? silent : 1); n++) this.#finish(result);
   }
 
   /** Nothing runs at the end of this turn any more: write all from now on at once. */
@@ -114,7 +121,8 @@ class Outbox {
     return this.#unsent + this.#batchSize < HIGH_WATER_MARK;
   }
 
-  #finish(/** @type {number} */ result, /** @type {Done | undefined} */ done) {
+  /** @param {number} result bytes unsent, or a negative errno @param {Done} [done] */
+  #finish(result, done) {
     if (result < 0) {
       process.nextTick(done ?? this.#onError, errors.system(result, 'write'));
       return;

@@ -7,7 +7,7 @@
 
 const { EventEmitter } = require('events');
 
-const { Channel, tell } = require('./channel');
+const { Channel, check, tell } = require('./channel');
 const internals = require('./internals');
 const { announce } = require('./exports');
 const scheduling = require('./scheduling');
@@ -24,8 +24,8 @@ const intercom = new EventEmitter();
 /** What only we need of a worker. @type {WeakMap<any, import('../native').WorkerLink>} */
 const links = new WeakMap();
 
-/** The channels of living workers: what was sent must leave even if this process exits. */
-const outboxes = new Set();
+/** The channels of living workers. @type {Set<InstanceType<typeof Channel>>} */
+const channels = new Set();
 
 /** @type {typeof import('../native')} */
 let addon;
@@ -50,6 +50,7 @@ function adopt(loaded) {
     setupMaster: setupPrimary,
     fork,
     disconnect,
+    broadcast,
     schedulingPolicy: scheduling.fromEnvironment(),
     native: true,
   });
@@ -131,7 +132,8 @@ function initialize() {
     if (message.cmd === 'NODE_DEBUG_ENABLED') openInspectors();
   });
   process.on('exit', () => {
-    for (const outbox of outboxes) outbox.exit();
+    // What was sent must leave.
+    for (const channel of channels) channel.outbox.exit();
     native.stop();
   });
 }
@@ -156,12 +158,12 @@ function fork(env) {
   internals.expectChannelEnd(child);
   const channel = new Channel(child, link.channel(), advanced, {
     afterEnd() {
-      outboxes.delete(channel.outbox);
+      channels.delete(channel);
       internals.channelEnded(child);
     },
   });
   channel.reference.ref();
-  outboxes.add(channel.outbox);
+  channels.add(channel);
   const worker = new /** @type {any} */ (Worker)({ id, process: child });
   links.set(worker, link);
   passEventsOn(worker, link);
@@ -243,6 +245,13 @@ function onEvent(worker, link, channel, event) {
     default:
       channel.onEvent(event);
   }
+}
+
+/** @param {unknown} message to all workers that are connected */
+function broadcast(message) {
+  check(message);
+  const encoded = new Map();
+  for (const channel of channels) channel.sendShared(message, encoded);
 }
 
 function removeWorker(/** @type {any} */ worker) {

@@ -38,10 +38,7 @@ pub struct Balancer<W> {
 
 impl<W> Default for Balancer<W> {
     fn default() -> Self {
-        Self {
-            ring: Vec::new(),
-            next: 0,
-        }
+        Self { ring: Vec::new(), next: 0 }
     }
 }
 
@@ -132,9 +129,7 @@ mod tests {
     }
 
     fn round(balancer: &mut Balancer<u32>, times: usize) -> Vec<u32> {
-        (0..times)
-            .filter_map(|_| turn(balancer, |_| Readiness::Ready))
-            .collect()
+        (0..times).filter_map(|_| turn(balancer, |_| Readiness::Ready)).collect()
     }
 
     fn turn(balancer: &mut Balancer<u32>, state: impl FnMut(u32) -> Readiness) -> Option<u32> {
@@ -179,11 +174,7 @@ mod tests {
         assert_eq!(turn(&mut balancer, state), Some(3));
         assert_eq!(turn(&mut balancer, state), Some(3));
         let occupied = |worker| {
-            if worker == 2 {
-                Readiness::Unable
-            } else {
-                Readiness::Occupied
-            }
+            if worker == 2 { Readiness::Unable } else { Readiness::Occupied }
         };
         assert_eq!(turn(&mut balancer, occupied), Some(1));
         assert_eq!(turn(&mut balancer, occupied), Some(3));
@@ -208,9 +199,7 @@ mod tests {
     fn a_client_keeps_its_worker_when_others_come_and_go() {
         let mut balancer = of(&[1, 2, 3, 4]);
         let owners = |balancer: &Balancer<u32>| {
-            (0..1000_u32)
-                .map(|client| balancer.owner(&client).unwrap())
-                .collect::<Vec<_>>()
+            (0..1000_u32).map(|client| balancer.owner(&client).unwrap()).collect::<Vec<_>>()
         };
         let before = owners(&balancer);
         for worker in 1..=4 {
@@ -218,12 +207,7 @@ mod tests {
         }
         balancer.leave(3);
         let without = owners(&balancer);
-        assert!(
-            before
-                .iter()
-                .zip(&without)
-                .all(|(old, new)| old == new || *old == 3)
-        );
+        assert!(before.iter().zip(&without).all(|(old, new)| old == new || *old == 3));
         balancer.join(3);
         assert_eq!(owners(&balancer), before);
         assert_eq!(Balancer::<u32>::default().owner(&1), None);

@@ -77,14 +77,9 @@ impl Channel {
         fds: Vec<OwnedFd>,
     ) -> io::Result<()> {
         let fd_count = u8::try_from(fds.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let header = FrameHeader {
-            length: payload.len(),
-            count,
-            kind,
-            fds: fd_count,
-        }
-        .encode()
-        .ok_or(io::ErrorKind::InvalidInput)?;
+        let header = FrameHeader { length: payload.len(), count, kind, fds: fd_count }
+            .encode()
+            .ok_or(io::ErrorKind::InvalidInput)?;
         let written = if self.outgoing.is_empty() {
             let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
             let parts = [IoSlice::new(&header), IoSlice::new(payload)];
@@ -116,11 +111,7 @@ impl Channel {
             last.bytes.extend_from_slice(rest_of_payload);
         } else {
             let bytes = [rest_of_header, rest_of_payload].concat();
-            self.outgoing.push_back(Chunk {
-                bytes,
-                written: 0,
-                fds,
-            });
+            self.outgoing.push_back(Chunk { bytes, written: 0, fds });
         }
     }
 
@@ -186,12 +177,8 @@ impl Channel {
 
     /// Bytes missing to complete the first frame, so that a long one is read in few calls.
     fn wanted(&self) -> usize {
-        let header = self.incoming[..self.filled]
-            .first_chunk()
-            .and_then(FrameHeader::decode);
-        header.map_or(0, |header| {
-            (header.length + FrameHeader::SIZE).saturating_sub(self.filled)
-        })
+        let header = self.incoming[..self.filled].first_chunk().and_then(FrameHeader::decode);
+        header.map_or(0, |header| (header.length + FrameHeader::SIZE).saturating_sub(self.filled))
     }
 
     fn deliver(&mut self, mut deliver: impl FnMut(Frame<'_>)) -> io::Result<()> {
@@ -207,18 +194,12 @@ impl Channel {
             };
             let expected = usize::from(header.fds).min(self.incoming_fds.len());
             let fds = self.incoming_fds.drain(..expected).collect();
-            deliver(Frame {
-                kind: header.kind,
-                count: header.count,
-                payload,
-                fds,
-            });
+            deliver(Frame { kind: header.kind, count: header.count, payload, fds });
             rest = after;
         }
         let delivered = self.filled - rest.len();
         self.filled -= delivered;
-        self.incoming
-            .copy_within(delivered..delivered + self.filled, 0);
+        self.incoming.copy_within(delivered..delivered + self.filled, 0);
         if self.incoming.len() > READ_BOUND && self.filled < READ_SIZE {
             self.incoming.truncate(READ_SIZE.max(self.filled));
             self.incoming.shrink_to_fit();
@@ -286,8 +267,7 @@ mod tests {
         let (mut a, mut b) = pair();
         let (mine, theirs) = fd::stream_pair().unwrap();
         a.send(Kind::Json, 1, &vec![1; 1_000_000], vec![]).unwrap();
-        a.send(Kind::JsonHandle, 1, b"h", vec![mine, theirs])
-            .unwrap();
+        a.send(Kind::JsonHandle, 1, b"h", vec![mine, theirs]).unwrap();
         a.send(Kind::Json, 1, b"after", vec![]).unwrap();
         let mut frames = Vec::new();
         while frames.len() < 3 {
@@ -331,10 +311,7 @@ mod tests {
         let (mine, theirs) = fd::stream_pair().unwrap();
         let raw = theirs.as_raw_fd();
         a.send(Kind::JsonHandle, 1, b"h", vec![theirs]).unwrap();
-        assert!(
-            fd::duplicate(raw).is_err(),
-            "sent descriptors are closed here"
-        );
+        assert!(fd::duplicate(raw).is_err(), "sent descriptors are closed here");
         drop((a, b));
         // Nobody holds the other end any more, not even the queue of the socket.
         let mut buffer = [0];

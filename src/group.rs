@@ -112,10 +112,7 @@ impl Group {
 
     /// Keeps a connection that a worker did not take; [`accept`](Self::accept) offers it to others.
     pub fn put_back(&mut self, connection: OwnedFd) {
-        self.waiting.push_back(Waiting {
-            connection,
-            place: Place::Anyone,
-        });
+        self.waiting.push_back(Waiting { connection, place: Place::Anyone });
     }
 
     pub fn refused(&mut self, worker: WorkerId, now: Instant) {
@@ -145,11 +142,7 @@ impl Group {
         loop {
             // A policy that does not care about the client is asked first, so that a client whom
             // nobody can serve stays in the kernel's backlog.
-            let chosen = if sees_client {
-                None
-            } else {
-                self.choose_or_want(workers)
-            };
+            let chosen = if sees_client { None } else { self.choose_or_want(workers) };
             if chosen.is_none() && (!sees_client || self.waiting.len() >= MAX_WAITING) {
                 self.paused = true;
                 return Accepted::Paused;
@@ -180,12 +173,7 @@ impl Group {
             Policy::Custom => {
                 self.questions += 1;
                 let local = fd::ip_address(connection.as_fd(), false);
-                (workers.ask)(Question {
-                    id: self.questions,
-                    listener: self.id,
-                    remote,
-                    local,
-                });
+                (workers.ask)(Question { id: self.questions, listener: self.id, remote, local });
                 Place::Asked(self.questions)
             }
         }
@@ -218,20 +206,14 @@ impl Group {
         let Some(worker) = chosen else {
             return Err(waiting);
         };
-        let (Some(handoff), Some(server), Some(balancer)) = (
-            workers.handoffs.get_mut(&worker),
-            self.members.get(&worker),
-            &mut self.balancer,
-        ) else {
+        let (Some(handoff), Some(server), Some(balancer)) =
+            (workers.handoffs.get_mut(&worker), self.members.get(&worker), &mut self.balancer)
+        else {
             return Err(waiting);
         };
         // An error is a full socket or too many descriptors under way: later, not never.
         let connection = waiting.connection.as_fd();
-        if !handoff.has_room()
-            || handoff
-                .hand(self.id, *server, connection, workers.now)
-                .is_err()
-        {
+        if !handoff.has_room() || handoff.hand(self.id, *server, connection, workers.now).is_err() {
             handoff.want();
             return Err(waiting);
         }
@@ -244,9 +226,7 @@ impl Group {
     fn choose_or_want(&self, workers: &mut Workers<'_>) -> Option<WorkerId> {
         self.choose(workers).or_else(|| {
             let members = self.balancer.iter().flat_map(Balancer::workers);
-            members
-                .filter_map(|worker| workers.handoffs.get(worker))
-                .for_each(Handoff::want);
+            members.filter_map(|worker| workers.handoffs.get(worker)).for_each(Handoff::want);
             self.choose(workers)
         })
     }
@@ -258,11 +238,7 @@ impl Group {
             let Some(handoff) = workers.handoffs.get_mut(&worker) else {
                 return (Readiness::Unable, 0);
             };
-            if self
-                .refusals
-                .get(&worker)
-                .is_some_and(|at| now - *at < timeout)
-            {
+            if self.refusals.get(&worker).is_some_and(|at| now - *at < timeout) {
                 return (Readiness::Unable, 0);
             }
             let load = if by_load { handoff.load() } else { 0 };
@@ -271,9 +247,7 @@ impl Group {
     }
 
     fn takes_part(&self, worker: WorkerId) -> bool {
-        self.balancer
-            .as_ref()
-            .is_some_and(|balancer| balancer.workers().contains(&worker))
+        self.balancer.as_ref().is_some_and(|balancer| balancer.workers().contains(&worker))
     }
 
     /// Whether a worker other than `worker` could take one of its connections now.
@@ -285,11 +259,7 @@ impl Group {
             // These clients belong to that worker.
             Policy::IpHash | Policy::Custom => return false,
         }
-        let mut others = self
-            .balancer
-            .iter()
-            .flat_map(Balancer::workers)
-            .filter(|w| **w != worker);
+        let mut others = self.balancer.iter().flat_map(Balancer::workers).filter(|w| **w != worker);
         others.any(|other| {
             let handoff = workers.handoffs.get_mut(other);
             handoff.is_some_and(|handoff| handoff.readiness(now, timeout) != Readiness::Unable)
@@ -299,8 +269,5 @@ impl Group {
 
 fn is_exhaustion(error: &io::Error) -> bool {
     use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
-    matches!(
-        error.raw_os_error(),
-        Some(EMFILE | ENFILE | ENOBUFS | ENOMEM)
-    )
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
 }

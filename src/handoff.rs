@@ -118,19 +118,11 @@ impl Handoff {
         now: Instant,
     ) -> io::Result<()> {
         let sequence = self.last_sequence + 1;
-        let unit = Unit {
-            sequence,
-            listener,
-            server,
-        }
-        .encode();
+        let unit = Unit { sequence, listener, server }.encode();
         fd::send(self.sender.as_fd(), &[IoSlice::new(&unit)], &[connection])?;
         self.last_sequence = sequence;
         self.last_sent = Some(now);
-        self.unread.push_back(Unread {
-            sequence,
-            sent: now,
-        });
+        self.unread.push_back(Unread { sequence, sent: now });
         Ok(())
     }
 
@@ -143,10 +135,7 @@ impl Handoff {
     /// Whether a connection waits for longer than `timeout` in front of a loop that does not turn.
     pub fn is_overdue(&mut self, now: Instant, timeout: Duration) -> bool {
         self.look(now);
-        let waits = self
-            .unread
-            .front()
-            .is_some_and(|oldest| now - oldest.sent >= timeout);
+        let waits = self.unread.front().is_some_and(|oldest| now - oldest.sent >= timeout);
         waits && now - self.phase_since >= timeout
     }
 
@@ -155,16 +144,12 @@ impl Handoff {
         let mut taken = Vec::new();
         let mut buffer = [0; Unit::SIZE];
         while let Ok(received) = fd::receive(self.receiver.as_fd(), &mut buffer) {
-            let (Some(unit), Some(connection)) = (
-                Unit::decode(&buffer[..received.bytes]),
-                received.fds.into_iter().next(),
-            ) else {
+            let (Some(unit), Some(connection)) =
+                (Unit::decode(&buffer[..received.bytes]), received.fds.into_iter().next())
+            else {
                 break;
             };
-            taken.push(TakenBack {
-                listener: unit.listener,
-                connection,
-            });
+            taken.push(TakenBack { listener: unit.listener, connection });
         }
         // The socket is empty: what was sent and is not in `taken` has been read by the worker.
         self.unread.clear();
@@ -200,11 +185,7 @@ impl Handoff {
     /// The socket keeps the order, so with one unit all before it have been read.
     fn forget_read(&mut self) {
         let last_read = self.page.last_read.load(Ordering::Acquire);
-        while self
-            .unread
-            .front()
-            .is_some_and(|oldest| oldest.sequence <= last_read)
-        {
+        while self.unread.front().is_some_and(|oldest| oldest.sequence <= last_read) {
             self.unread.pop_front();
         }
     }
@@ -227,9 +208,7 @@ mod tests {
 
     fn hand(handoff: &mut Handoff, now: Instant) {
         let (connection, _) = fd::stream_pair().unwrap();
-        handoff
-            .hand(ListenerId(1), ServerId(1), connection.as_fd(), now)
-            .unwrap();
+        handoff.hand(ListenerId(1), ServerId(1), connection.as_fd(), now).unwrap();
     }
 
     /// Reads one unit as a worker does.
@@ -274,10 +253,7 @@ mod tests {
         let (mut handoff, _worker, page) = setup(start);
         hand(&mut handoff, start);
         page.phase.store(1, Ordering::Release);
-        assert!(
-            !handoff.is_overdue(start + TIMEOUT, TIMEOUT),
-            "it has just turned"
-        );
+        assert!(!handoff.is_overdue(start + TIMEOUT, TIMEOUT), "it has just turned");
         assert!(handoff.is_overdue(start + TIMEOUT * 2, TIMEOUT));
     }
 
@@ -287,15 +263,9 @@ mod tests {
         let (mut handoff, _worker, page) = setup(start);
         page.phase.store(4, Ordering::Release);
         assert_eq!(handoff.readiness(start, TIMEOUT), Readiness::Ready);
-        assert_eq!(
-            handoff.readiness(start + TIMEOUT * 2, TIMEOUT),
-            Readiness::Unable
-        );
+        assert_eq!(handoff.readiness(start + TIMEOUT * 2, TIMEOUT), Readiness::Unable);
         page.phase.store(5, Ordering::Release);
-        assert_eq!(
-            handoff.readiness(start + TIMEOUT * 9, TIMEOUT),
-            Readiness::Ready
-        );
+        assert_eq!(handoff.readiness(start + TIMEOUT * 9, TIMEOUT), Readiness::Ready);
     }
 
     #[test]

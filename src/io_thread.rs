@@ -51,16 +51,12 @@ pub struct IoThread {
 
 impl IoThread {
     pub fn start() -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (commands, receiver) = mpsc::unbounded_channel();
-        std::thread::Builder::new()
-            .name("cluster-io".to_owned())
-            .spawn(move || {
-                fd::block_signals_in_this_thread();
-                LocalSet::new().block_on(&runtime, serve(receiver));
-            })?;
+        std::thread::Builder::new().name("cluster-io".to_owned()).spawn(move || {
+            fd::block_signals_in_this_thread();
+            LocalSet::new().block_on(&runtime, serve(receiver));
+        })?;
         Ok(Self { commands })
     }
 
@@ -103,9 +99,7 @@ impl IoThread {
     pub fn decide(&self, listener: ListenerId, question: u64, worker: Option<WorkerId>) {
         let (answer, _) = oneshot::channel();
         // Nobody is there to be told any more if the process is ending.
-        let _ = self
-            .commands
-            .send((Command::Decide(listener, question, worker), answer));
+        let _ = self.commands.send((Command::Decide(listener, question, worker), answer));
     }
 
     /// Closes all sockets, and with them removes the files of Unix sockets.
@@ -177,10 +171,7 @@ fn execute(shared: &Rc<Shared>, command: Command) -> Answer {
             if let Some((listener_id, socket)) = listened.watch {
                 let resumed = Rc::new(Notify::new());
                 let task = accept(Rc::clone(shared), listener_id, socket, Rc::clone(&resumed));
-                let accepting = Accepting {
-                    resumed,
-                    task: tokio::task::spawn_local(task),
-                };
+                let accepting = Accepting { resumed, task: tokio::task::spawn_local(task) };
                 shared.accepting.borrow_mut().insert(listener_id, accepting);
             }
             return Some((listened.answer, listened.shared));

@@ -32,39 +32,24 @@ impl Listener {
     /// Binds to `target` without listening yet.
     pub fn bind(target: &Target) -> io::Result<Self> {
         match target {
-            Target::Tcp {
-                address: None,
-                port,
-                ipv6_only,
-            } => bind_to_all_interfaces(*port, *ipv6_only),
-            Target::Tcp {
-                address: Some(address),
-                port,
-                ipv6_only,
-            } => bind_ip(SockType::Stream, parse(address, *port)?, *ipv6_only, true),
-            Target::Udp {
-                address,
-                port,
-                ipv6,
-                ipv6_only,
-                reuse_addr,
-            } => {
-                let any: IpAddr = if *ipv6 {
-                    Ipv6Addr::UNSPECIFIED.into()
-                } else {
-                    Ipv4Addr::UNSPECIFIED.into()
-                };
+            Target::Tcp { address: None, port, ipv6_only } => {
+                bind_to_all_interfaces(*port, *ipv6_only)
+            }
+            Target::Tcp { address: Some(address), port, ipv6_only } => {
+                bind_ip(SockType::Stream, parse(address, *port)?, *ipv6_only, true)
+            }
+            Target::Udp { address, port, ipv6, ipv6_only, reuse_addr } => {
+                let any: IpAddr =
+                    if *ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
                 let address = match address {
                     Some(address) => parse(address, *port)?,
                     None => SocketAddr::new(any, *port),
                 };
                 bind_ip(SockType::Datagram, address, *ipv6_only, *reuse_addr)
             }
-            Target::Pipe {
-                path,
-                readable_all,
-                writable_all,
-            } => bind_pipe(Path::new(path), *readable_all, *writable_all),
+            Target::Pipe { path, readable_all, writable_all } => {
+                bind_pipe(Path::new(path), *readable_all, *writable_all)
+            }
             Target::Inherited { fd, .. } => Self::inherited(*fd),
         }
     }
@@ -77,12 +62,7 @@ impl Listener {
         let name = socket_name(&socket).map_err(|_| Errno::EINVAL)?;
         fd::set_nonblocking(&socket)?;
         let pipe = name.is_none();
-        Ok(Self {
-            socket: Rc::new(socket),
-            file: None,
-            name,
-            pipe,
-        })
+        Ok(Self { socket: Rc::new(socket), file: None, name, pipe })
     }
 
     /// Starts to listen; see listen(2) for the backlog. The kernel caps it at `somaxconn`.
@@ -131,9 +111,7 @@ fn parse(address: &str, port: u16) -> io::Result<SocketAddr> {
 }
 
 fn scope_id(scope: &str) -> io::Result<u32> {
-    scope
-        .parse()
-        .or_else(|_| Ok(nix::net::if_::if_nametoindex(scope)?))
+    scope.parse().or_else(|_| Ok(nix::net::if_::if_nametoindex(scope)?))
 }
 
 /// IPv6 with IPv4 on it where the system has IPv6, else IPv4, as Node does for a server without a
@@ -160,11 +138,7 @@ fn bind_ip(
     ipv6_only: bool,
     reuse_addr: bool,
 ) -> io::Result<Listener> {
-    let family = if address.is_ipv4() {
-        AddressFamily::Inet
-    } else {
-        AddressFamily::Inet6
-    };
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let socket = new_socket(family, kind)?;
     if reuse_addr {
         socket::setsockopt(&socket, sockopt::ReuseAddr, &true)?;
@@ -176,12 +150,7 @@ fn bind_ip(
         socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
     }
     let name = socket_name(&socket)?;
-    Ok(Listener {
-        socket: Rc::new(socket),
-        file: None,
-        name,
-        pipe: false,
-    })
+    Ok(Listener { socket: Rc::new(socket), file: None, name, pipe: false })
 }
 
 fn new_socket(family: AddressFamily, kind: SockType) -> io::Result<OwnedFd> {
@@ -206,19 +175,10 @@ fn bind_pipe(path: &Path, readable_all: bool, writable_all: bool) -> io::Result<
         Err(errno) => return Err(errno.into()),
     };
     // Node says EACCES where the directory is missing: keep libuv's translation.
-    socket::bind(socket.as_raw_fd(), &address).map_err(|errno| {
-        if errno == Errno::ENOENT {
-            Errno::EACCES
-        } else {
-            errno
-        }
-    })?;
-    let listener = Listener {
-        socket: Rc::new(socket),
-        file: Some(path.to_owned()),
-        name: None,
-        pipe: true,
-    };
+    socket::bind(socket.as_raw_fd(), &address)
+        .map_err(|errno| if errno == Errno::ENOENT { Errno::EACCES } else { errno })?;
+    let listener =
+        Listener { socket: Rc::new(socket), file: Some(path.to_owned()), name: None, pipe: true };
     open_to_all(path, readable_all, writable_all)?;
     Ok(listener)
 }
@@ -240,11 +200,7 @@ fn socket_name(socket: &OwnedFd) -> io::Result<Option<SocketName>> {
     let name: SockaddrStorage = socket::getsockname(socket.as_raw_fd())?;
     if let Some(name) = name.as_sockaddr_in() {
         let address = name.ip().to_string();
-        return Ok(Some(SocketName {
-            address,
-            ipv6: false,
-            port: name.port(),
-        }));
+        return Ok(Some(SocketName { address, ipv6: false, port: name.port() }));
     }
     Ok(name.as_sockaddr_in6().map(|name| SocketName {
         address: name.ip().to_string(),
@@ -258,11 +214,7 @@ mod tests {
     use super::*;
 
     fn tcp(address: Option<&str>, port: u16) -> Target {
-        Target::Tcp {
-            address: address.map(str::to_owned),
-            port,
-            ipv6_only: false,
-        }
+        Target::Tcp { address: address.map(str::to_owned), port, ipv6_only: false }
     }
 
     #[test]
@@ -295,10 +247,7 @@ mod tests {
             writable_all: true,
         };
         let listener = Listener::bind(&target).unwrap();
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o777
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o777);
         drop(listener);
         assert!(!path.exists());
         fs::remove_dir(&directory).unwrap();

@@ -107,8 +107,7 @@ impl Primary {
             let new = ListenerId(self.last_listener);
             listened.watch = balanced.then(|| (new, listener.socket()));
             self.by_key.insert(key.clone(), new);
-            self.groups
-                .insert(new, Group::new(new, key, listener, balanced));
+            self.groups.insert(new, Group::new(new, key, listener, balanced));
             new
         };
         let group = self.groups.get_mut(&listener_id)?;
@@ -210,19 +209,11 @@ impl Primary {
     /// Closes listeners whose time without workers is over; returns when the next one is due.
     pub fn expire(&mut self, now: Instant) -> Option<Instant> {
         let due = |group: &&Group| group.lingers_until.is_some_and(|until| until <= now);
-        let over: Vec<_> = self
-            .groups
-            .values()
-            .filter(due)
-            .map(|group| group.id)
-            .collect();
+        let over: Vec<_> = self.groups.values().filter(due).map(|group| group.id).collect();
         for id in over {
             self.remove_group(id);
         }
-        self.groups
-            .values()
-            .filter_map(|group| group.lingers_until)
-            .min()
+        self.groups.values().filter_map(|group| group.lingers_until).min()
     }
 
     #[must_use]
@@ -285,16 +276,9 @@ impl Primary {
             .filter_map(|(id, handoff)| handoff.is_overdue(now, timeout).then_some(*id))
             .collect();
         for id in overdue {
-            let mut workers = Workers {
-                handoffs: &mut self.handoffs,
-                options: self.options,
-                ask: &|_| (),
-                now,
-            };
-            let mut groups = self
-                .groups
-                .values()
-                .filter(|group| group.members.contains_key(&id));
+            let mut workers =
+                Workers { handoffs: &mut self.handoffs, options: self.options, ask: &|_| (), now };
+            let mut groups = self.groups.values().filter(|group| group.members.contains_key(&id));
             if groups.any(|group| group.somebody_else_can(id, &mut workers)) {
                 let taken = self.handoffs.get_mut(&id).map(Handoff::take_back);
                 for taken in taken.into_iter().flatten() {
@@ -303,18 +287,11 @@ impl Primary {
             }
         }
         let unread = self.handoffs.values_mut().any(Handoff::has_unread);
-        (
-            resume,
-            unread || self.groups.values().any(Group::needs_time),
-        )
+        (resume, unread || self.groups.values().any(Group::needs_time))
     }
 
     fn paused(&self) -> Vec<ListenerId> {
-        self.groups
-            .values()
-            .filter(|group| group.paused)
-            .map(|group| group.id)
-            .collect()
+        self.groups.values().filter(|group| group.paused).map(|group| group.id).collect()
     }
 
     /// A connection to a listener that is closed by now is closed as well.
@@ -333,14 +310,6 @@ fn open(request: &ListenRequest, balanced: bool) -> io::Result<Listener> {
 }
 
 fn failed(error: &io::Error) -> Listened {
-    let errno = error
-        .raw_os_error()
-        .map_or(-nix::libc::EINVAL, |errno| -errno);
-    Listened {
-        answer: Bound {
-            errno,
-            ..Bound::default()
-        },
-        ..Listened::default()
-    }
+    let errno = error.raw_os_error().map_or(-nix::libc::EINVAL, |errno| -errno);
+    Listened { answer: Bound { errno, ..Bound::default() }, ..Listened::default() }
 }

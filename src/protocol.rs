@@ -23,7 +23,9 @@ pub struct WorkerId(pub u32);
 pub enum Kind {
     /// User messages: JSON texts with commas between them.
     Json,
-    /// One user message, serialized by V8.
+    /// One user message that is a string, as it is.
+    Text,
+    /// User messages, serialized by V8, each preceded by its length.
     Advanced,
     /// One user message, JSON, with the envelope of a handle; the descriptor travels along.
     JsonHandle,
@@ -31,17 +33,24 @@ pub enum Kind {
     AdvancedHandle,
     /// The handle of the last handle frame arrived (one byte, 1) or was lost on the way (0).
     HandleReceived,
+    /// From a worker, for all others: the payload of a [`Json`](Self::Json) frame.
+    JsonBroadcast,
+    /// The same of an [`Advanced`](Self::Advanced) frame.
+    AdvancedBroadcast,
     /// A [`ToWorker`] or [`ToPrimary`].
     Control,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 9] = [
         Self::Json,
+        Self::Text,
         Self::Advanced,
         Self::JsonHandle,
         Self::AdvancedHandle,
         Self::HandleReceived,
+        Self::JsonBroadcast,
+        Self::AdvancedBroadcast,
         Self::Control,
     ];
 
@@ -53,6 +62,9 @@ impl Kind {
             Self::AdvancedHandle => 3,
             Self::HandleReceived => 4,
             Self::Control => 5,
+            Self::Text => 6,
+            Self::JsonBroadcast => 7,
+            Self::AdvancedBroadcast => 8,
         }
     }
 }
@@ -80,9 +92,7 @@ impl FrameHeader {
     /// `None` if the payload is longer than [`MAX_PAYLOAD`].
     #[must_use]
     pub fn encode(&self) -> Option<[u8; Self::SIZE]> {
-        let length = u32::try_from(self.length)
-            .ok()
-            .filter(|_| self.length <= MAX_PAYLOAD)?;
+        let length = u32::try_from(self.length).ok().filter(|_| self.length <= MAX_PAYLOAD)?;
         let mut bytes = [0; Self::SIZE];
         bytes[0..4].copy_from_slice(&length.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.count.to_le_bytes());
@@ -100,12 +110,7 @@ impl FrameHeader {
         let length = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])).ok()?;
         let kind = Kind::ALL.into_iter().find(|known| known.code() == kind)?;
         let count = u32::from_le_bytes([c0, c1, c2, c3]);
-        (length <= MAX_PAYLOAD).then_some(Self {
-            length,
-            count,
-            kind,
-            fds,
-        })
+        (length <= MAX_PAYLOAD).then_some(Self { length, count, kind, fds })
     }
 }
 
@@ -132,7 +137,10 @@ pub enum Target {
         reuse_addr: bool,
     },
     /// A descriptor that the primary has inherited, or opened; `udp`: a socket that is bound.
-    Inherited { fd: i32, udp: bool },
+    Inherited {
+        fd: i32,
+        udp: bool,
+    },
 }
 
 impl Target {
@@ -274,9 +282,7 @@ impl Return {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (code, listener) = bytes.split_first()?;
         match code {
-            0 => Some(Self::Refused(ListenerId(u32::from_le_bytes(
-                listener.try_into().ok()?,
-            )))),
+            0 => Some(Self::Refused(ListenerId(u32::from_le_bytes(listener.try_into().ok()?)))),
             1 => Some(Self::Free),
             _ => None,
         }
@@ -289,12 +295,7 @@ mod tests {
 
     #[test]
     fn a_header_survives_the_way_and_nonsense_does_not() {
-        let header = FrameHeader {
-            length: 70_000,
-            count: 3,
-            kind: Kind::JsonHandle,
-            fds: 1,
-        };
+        let header = FrameHeader { length: 70_000, count: 3, kind: Kind::JsonHandle, fds: 1 };
         let bytes = header.encode().unwrap();
         assert_eq!(FrameHeader::decode(&bytes), Some(header));
         let mut wrong = bytes;
@@ -303,23 +304,12 @@ mod tests {
         let mut wrong = bytes;
         wrong[3] = 0xff;
         assert_eq!(FrameHeader::decode(&wrong), None, "longer than the limit");
-        assert_eq!(
-            FrameHeader {
-                length: MAX_PAYLOAD + 1,
-                ..header
-            }
-            .encode(),
-            None
-        );
+        assert_eq!(FrameHeader { length: MAX_PAYLOAD + 1, ..header }.encode(), None);
     }
 
     #[test]
     fn units_and_returns_survive_the_way() {
-        let unit = Unit {
-            sequence: 1 << 40,
-            listener: ListenerId(3),
-            server: ServerId(7),
-        };
+        let unit = Unit { sequence: 1 << 40, listener: ListenerId(3), server: ServerId(7) };
         assert_eq!(Unit::decode(&unit.encode()), Some(unit));
         assert_eq!(Unit::decode(&[1, 2, 3]), None);
         for back in [Return::Refused(ListenerId(9)), Return::Free] {

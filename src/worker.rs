@@ -20,10 +20,7 @@ pub struct Worker {
 impl Worker {
     /// From the two descriptors of the primary's `Hello`.
     pub fn new(connections: OwnedFd, page: &OwnedFd) -> io::Result<Self> {
-        Ok(Self {
-            connections,
-            page: Shared::open(page)?,
-        })
+        Ok(Self { connections, page: Shared::open(page)? })
     }
 
     /// Becomes readable when a connection waits.
@@ -36,11 +33,7 @@ impl Worker {
     pub fn enter_phase(&self, waiting: bool) {
         // This thread alone writes it.
         let phase = self.page.phase.load(Ordering::Relaxed);
-        let next = if phase.is_multiple_of(2) == waiting {
-            phase + 1
-        } else {
-            phase + 2
-        };
+        let next = if phase.is_multiple_of(2) == waiting { phase + 1 } else { phase + 2 };
         self.page.phase.store(next, Ordering::Release);
         self.tell_if_wanted();
     }
@@ -50,9 +43,7 @@ impl Worker {
         let mut buffer = [0; Unit::SIZE];
         let received = fd::receive(self.connections.as_fd(), &mut buffer).ok()?;
         let unit = Unit::decode(&buffer[..received.bytes])?;
-        self.page
-            .read_phase
-            .store(self.page.phase.load(Ordering::Relaxed), Ordering::Release);
+        self.page.read_phase.store(self.page.phase.load(Ordering::Relaxed), Ordering::Release);
         self.page.last_read.store(unit.sequence, Ordering::Release);
         self.tell_if_wanted();
         // Without its descriptor (this process has none left) the connection is lost.
@@ -62,19 +53,13 @@ impl Worker {
     /// Gives a connection back, for another worker.
     pub fn refuse(&self, listener: ListenerId, connection: &OwnedFd) -> io::Result<()> {
         let message = Return::Refused(listener).encode();
-        fd::send(
-            self.connections.as_fd(),
-            &[IoSlice::new(&message)],
-            &[connection.as_fd()],
-        )?;
+        fd::send(self.connections.as_fd(), &[IoSlice::new(&message)], &[connection.as_fd()])?;
         Ok(())
     }
 
     /// Publishes how many connections of this worker's servers are open.
     pub fn set_open_connections(&self, count: u32) {
-        self.page
-            .open_connections
-            .store(count.into(), Ordering::Relaxed);
+        self.page.open_connections.store(count.into(), Ordering::Relaxed);
     }
 
     fn tell_if_wanted(&self) {
@@ -84,11 +69,8 @@ impl Worker {
             && self.page.wanted.swap(0, Ordering::SeqCst) != 0
         {
             // If the socket is full, the primary has enough to read to look again anyway.
-            let _ = fd::send(
-                self.connections.as_fd(),
-                &[IoSlice::new(&Return::Free.encode())],
-                &[],
-            );
+            let _ =
+                fd::send(self.connections.as_fd(), &[IoSlice::new(&Return::Free.encode())], &[]);
         }
     }
 }

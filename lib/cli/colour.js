@@ -2,7 +2,7 @@
 
 /** Colours, where somebody looks: on a terminal that can show them. https://no-color.org */
 
-module.exports = { colours, wantsColour };
+module.exports = { colours, emphasis, wantsColour };
 
 /** @type {Record<string, [number, number]>} the codes that switch on and off */
 const STYLES = {
@@ -36,4 +36,14 @@ function colours(wanted) {
     wanted ? (/** @type {string} */ text) => `\x1b[${on}m${text}\x1b[${off}m` : String,
   ]);
   return Object.fromEntries(entries);
+}
+
+/**
+ * How a sentence of that level is written.
+ * @param {Colours} paint
+ * @param {'info' | 'warning' | 'error'} level
+ * @returns {(text: string) => string}
+ */
+function emphasis(paint, level) {
+  return { info: String, warning: paint.yellow, error: paint.red }[level];
 }

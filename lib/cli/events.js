@@ -37,20 +37,20 @@ const OF_APP = /** @type {const} */ ([
 ]);
 
 /**
+ * @param {import('cluster').Cluster} cluster
  * @param {import('../supervisor').Supervisor} supervisor
  * @param {(event: Event) => void} onEvent
  */
-function follow(supervisor, onEvent) {
+function follow(cluster, supervisor, onEvent) {
   // As one type: what is alike in all of them is all that is used here.
   const emitter = /** @type {import('events').EventEmitter} */ (supervisor);
   for (const name of OF_WORKER) {
     emitter.on(name, (worker, info) => onEvent({ event: name, ...place(worker), ...info }));
   }
   for (const name of OF_APP) emitter.on(name, (info) => onEvent({ event: name, ...plain(info) }));
-  emitter.on('start', (worker) => {
-    worker.on('listening', (/** @type {import('cluster').Address} */ address) => {
-      onEvent({ event: 'listening', ...place(worker), ...address });
-    });
+  cluster.on('listening', (worker, address) => {
+    const supervised = /** @type {import('../supervisor').SupervisedWorker} */ (worker);
+    onEvent({ event: 'listening', ...place(supervised), ...address });
   });
 }
 

@@ -19,6 +19,9 @@ const MILLISECONDS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 /** @type {Record<string, number>} */
 const BYTES = { B: 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
 
+/** What a timer can wait for. */
+const MAX_DURATION = 2 ** 31 - 1;
+
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/;
 const SIZE = /^(\d+(?:\.\d+)?)(B|K|M|G)(?:i?B)?$/i;
 
@@ -59,12 +62,16 @@ const KINDS = {
     schema: { type: 'number', minimum: 0, maximum: 1 },
   },
   duration: {
-    allowed: "milliseconds (a whole number) or a text such as '500ms', '30s', '5m', '2h' or '1d'",
-    read: (value) => (isWhole(value) ? value : withUnit(value, DURATION, MILLISECONDS)),
+    allowed:
+      "milliseconds (a whole number) or a text such as '500ms', '30s', '5m', '2h' or '1d'; 24 days at most",
+    read: (value) => {
+      const time = isWhole(value) ? value : withUnit(value, DURATION, MILLISECONDS);
+      return time === undefined || time > MAX_DURATION ? undefined : time;
+    },
     fromText: asNumber,
     schema: {
       oneOf: [
-        { type: 'integer', minimum: 0 },
+        { type: 'integer', minimum: 0, maximum: MAX_DURATION },
         { type: 'string', pattern: DURATION.source },
       ],
     },

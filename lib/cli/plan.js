@@ -37,8 +37,8 @@ module.exports = { plan };
 async function plan(app, args, flags) {
   const { file, values: config } = await loadConfig(flags.config, process.cwd());
   const values = { ...config, ...flags };
-  // A shell's `--wait-ready` is meant against what a file says of the same thing.
-  if (flags.waitReady && !flags.readyOn) delete values.readyOn;
+  // Two ways to say one thing: the command line's counts.
+  if (flags.readyOn) delete values.waitReady;
   const script = resolveScript(app ?? config.script, file);
   const home = homeOf(fs.realpathSync(script));
   return {

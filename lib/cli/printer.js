@@ -5,14 +5,14 @@
  * each line of a worker, who said it in front; for a machine a JSON object for each.
  */
 
-const { colours, wantsColour } = require('./colour');
+const { colours, emphasis, wantsColour } = require('./colour');
 const { sentence } = require('./sentences');
 
 module.exports = { makePrinter };
 
 /**
  * @typedef {object} Printer
- * @property {(event: import('./sentences').Event) => void} event
+ * @property {(event: import('./events').Event) => void} event
  * @property {(slot: number, pid: number, stream: 'stdout' | 'stderr', line: string) => void} output
  */
 
@@ -60,9 +60,9 @@ function personPrinter(time) {
       if (said === undefined) return;
       const stream = said.level === 'info' ? 'stdout' : 'stderr';
       const paint = paints[stream];
-      const emphasis = { info: String, warning: paint.yellow, error: paint.red }[said.level];
+      const write = emphasis(paint, said.level);
       const prefix = paint.dim(`${clock()}${OWN_NAME} |`);
-      const lines = said.text.split('\n').map((line) => `${prefix} ${emphasis(line)}\n`);
+      const lines = said.text.split('\n').map((line) => `${prefix} ${write(line)}\n`);
       process[stream].write(lines.join(''));
     },
     output(slot, pid, stream, line) {

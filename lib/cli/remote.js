@@ -4,7 +4,8 @@
 
 const { once } = require('events');
 
-const { colours, wantsColour } = require('./colour');
+const { colours, emphasis, wantsColour } = require('./colour');
+const { EXIT, Failure } = require('./failure');
 const { loadConfig } = require('./config');
 const { ask, find } = require('./control/client');
 const { checkName } = require('./control/place');
@@ -51,23 +52,32 @@ async function status(flags) {
  */
 async function command(flags, name, params) {
   const found = await findApp(flags);
-  const paint = colours(wantsColour(process.stdout));
+  /** @type {string | undefined} */
+  let why;
   const onProgress = (/** @type {any} */ event) => {
-    if (flags.json) {
-      process.stdout.write(`${JSON.stringify(event)}\n`);
-      return;
-    }
-    const said = sentence(event);
-    if (!said) return;
-    const emphasis = { info: String, warning: paint.yellow, error: paint.red }[said.level];
-    process.stdout.write(`${emphasis(said.text)}\n`);
+    if (flags.json) process.stdout.write(`${JSON.stringify(event)}\n`);
+    // What the app has to say of it is more than the answer does.
+    else if (event.event === 'reloadFailed') why = sentence(event)?.text;
+    else printEvent(event);
   };
   try {
     await ask(found.socket, name, params, onProgress);
+  } catch (error) {
+    if (why === undefined) throw error;
+    throw new Failure(EXIT.failed, why);
   } finally {
     if (name !== 'stop') found.socket.destroy();
   }
   return found;
+}
+
+/** @param {import('./events').Event} event */
+function printEvent(event) {
+  const said = sentence(event);
+  if (!said) return;
+  const stream = said.level === 'info' ? process.stdout : process.stderr;
+  const paint = colours(wantsColour(stream));
+  stream.write(`${emphasis(paint, said.level)(said.text)}\n`);
 }
 
 /** @param {Flags} flags */

@@ -2,7 +2,7 @@
 
 /**
  * The JSON schema of the config file, made from the table of options. `schema.json` is what
- * `node lib/cli/schema.js > schema.json` prints; a test holds the two together.
+ * `node lib/cli/schema.js` prints, put into form by prettier; a test holds the two together.
  */
 
 const { KINDS } = require('./kinds');

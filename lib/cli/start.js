@@ -34,16 +34,14 @@ async function start(app, args, flags) {
   const printer = makePrinter(planned);
   const addresses = makeAddresses();
   printer.event({ event: 'app', ...about, socket: control.path });
-  const supervisor = supervise(planned);
-  follow(supervisor, (event) => {
+  const cluster = loadCluster();
+  cluster.on('fork', (worker) => printOutput(worker, printer));
+  const supervisor = supervise(cluster, planned);
+  follow(cluster, supervisor, (event) => {
     // Each worker says so; once is enough.
     if (event.event === 'listening' && !addresses.add(event)) return;
     printer.event(event);
     for (const listener of listeners) listener(event);
-  });
-  supervisor.on('start', (worker) => printOutput(worker, printer));
-  supervisor.on('stopped', ({ code }) => {
-    process.exitCode = code;
   });
 
   /** @param {(event: object) => void} progress @param {() => Promise<any>} work */
@@ -57,26 +55,29 @@ async function start(app, args, flags) {
   }
 }
 
+/** @returns {import('cluster').Cluster} */
+function loadCluster() {
+  const cluster = require('../..');
+  if (cluster.native) return cluster;
+  throw new Failure(
+    EXIT.failed,
+    'the native core could not be loaded, and nothing runs without it',
+  );
+}
+
 /**
+ * @param {import('cluster').Cluster} cluster
  * @param {import('./plan').Plan} planned
- * @returns {import('../supervisor').Supervisor}
  */
-function supervise({ script, args, options, clusterSettings, ...rest }) {
-  const cluster = /** @type {any} */ (require('../..'));
-  if (!cluster.native) {
-    throw new Failure(
-      EXIT.failed,
-      'the native core could not be loaded, and nothing runs without it',
-    );
-  }
-  cluster.setupPrimary(clusterSettings);
+function supervise(cluster, { script, args, options, clusterSettings, ...rest }) {
   const env = { ...rest.env };
   // What they print goes through a pipe, but to a terminal in the end.
   if (!rest.json && wantsColour(process.stdout) && !('NO_COLOR' in env)) {
     env.FORCE_COLOR ??= process.env.FORCE_COLOR ?? '1';
   }
   try {
-    return cluster.supervise({
+    cluster.setupPrimary(clusterSettings);
+    return require('../supervisor').supervise(cluster, {
       ...options,
       exec: script,
       args,
@@ -93,11 +94,9 @@ function supervise({ script, args, options, clusterSettings, ...rest }) {
   }
 }
 
-/**
- * @param {import('../supervisor').SupervisedWorker} worker
- * @param {import('./printer').Printer} printer
- */
-function printOutput({ slot, process: child }, printer) {
+/** @param {import('cluster').Worker} worker @param {import('./printer').Printer} printer */
+function printOutput(worker, printer) {
+  const { slot, process: child } = /** @type {import('../supervisor').SupervisedWorker} */ (worker);
   for (const name of /** @type {const} */ (['stdout', 'stderr'])) {
     const stream = /** @type {import('stream').Readable} */ (child[name]);
     eachLine(stream, (line) => printer.output(slot, Number(child.pid), name, line));

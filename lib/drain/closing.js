@@ -10,8 +10,6 @@
 
 const { makeLast } = require('./response');
 
-module.exports = { Closing };
-
 /** A TLS handshake takes some round trips; nothing is known of its client before it is done. */
 const HANDSHAKE_GRACE = 5000;
 
@@ -42,7 +40,7 @@ class Closing {
   #telling = false;
 
   /**
-   * @param {import('./connections').Connections} connections
+   * @param {InstanceType<typeof import('./connections').Connections>} connections
    * @param {Options} options
    */
   constructor(connections, options) {
@@ -109,7 +107,7 @@ class Closing {
   }
 
   /** Its library takes the client's answer for a close like any other. */
-  #closeWebSocket(/** @type {Connection} */ { socket, bytesWritten }) {
+  #closeWebSocket(/** @type {{ socket: any, bytesWritten: number }} */ { socket, bytesWritten }) {
     if (socket.destroyed || !socket.writable) return;
     // Before the answer to the handshake there is nothing to close.
     if (socket.bytesWritten > bytesWritten) socket.write(GOING_AWAY);
@@ -168,3 +166,5 @@ function securedAmong(/** @type {Iterable<Connection>} */ connections) {
 function peerOf(/** @type {any} */ { remoteAddress, remotePort }) {
   return `${remoteAddress} ${remotePort}`;
 }
+
+module.exports = { Closing };

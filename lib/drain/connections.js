@@ -9,8 +9,6 @@
 
 const { Server } = require('net');
 
-module.exports = { Connections };
-
 /**
  * - `http`: HTTP/1, between or in requests
  * - `http2`: has a session, which is tracked instead
@@ -174,3 +172,5 @@ function kindOf(server, tlsSocket) {
   }
   return typeof server.closeIdleConnections === 'function' ? 'http' : 'raw';
 }
+
+module.exports = { Connections };

@@ -2,8 +2,6 @@
 
 /** Keeps the channel open, and with it this process, while the app has something to finish. */
 
-module.exports = { Holds };
-
 class Holds {
   #open = 0;
   /** What `process.disconnect()` was called with, while it had to wait. @type {(() => void)[]} */
@@ -12,7 +10,7 @@ class Holds {
   /** The channel stays open from now on, at least until `settle()`. */
   begin() {
     this.#open++;
-    const { disconnect } = process;
+    const disconnect = /** @type {() => void} */ (process.disconnect);
     process.disconnect = () => {
       if (this.#open === 0) Reflect.apply(disconnect, process, []);
       else this.#waiting.push(() => process.connected && Reflect.apply(disconnect, process, []));
@@ -32,3 +30,5 @@ class Holds {
     for (const disconnect of this.#waiting.splice(0)) disconnect();
   }
 }
+
+module.exports = { Holds };

@@ -44,7 +44,7 @@ class Drain {
 
   /**
    * @param {Configuration} configuration
-   * @param {Connections} connections
+   * @param {InstanceType<typeof Connections>} connections
    */
   constructor(configuration, connections) {
     const { closeWebSockets = true, keepAliveGrace = DEFAULT_GRACE, supervised } = configuration;
@@ -77,11 +77,14 @@ class Drain {
 
   #listen() {
     // Before the builtin's own listener, where there is one: what follows from it must find us ready.
-    process.prependListener(/** @type {any} */ ('internalMessage'), (/** @type {any} */ message) => {
-      if (message?.cmd === 'NODE_CLUSTER' && message.act === 'disconnect') this.#leave();
-      const ours = messageOf(message);
-      if (ours) this.#onMessage(ours);
-    });
+    process.prependListener(
+      /** @type {any} */ ('internalMessage'),
+      (/** @type {any} */ message) => {
+        if (message?.cmd === 'NODE_CLUSTER' && message.act === 'disconnect') this.#leave();
+        const ours = messageOf(message);
+        if (ours) this.#onMessage(ours);
+      },
+    );
     process.once('disconnect', () => this.#signals?.stop());
     const { disconnect } = this.#worker;
     this.#worker.disconnect = (/** @type {any[]} */ ...args) => {
@@ -144,7 +147,7 @@ class Drain {
     if (!this.#isDraining) this.#worker.disconnect();
   }
 
-  /** @param {Connections} connections @param {number} limit */
+  /** @param {InstanceType<typeof Connections>} connections @param {number} limit */
   #countConnections(connections, limit) {
     if (!(limit > 0)) return;
     connections.onConnection = () => {

@@ -2,18 +2,25 @@
 
 /** When a slot whose worker keeps crashing is tried again. Bookkeeping only: no timers, no clock. */
 
-module.exports = { Backoff };
-
 /** @typedef {import('.').ExitInfo} ExitInfo */
+
+/** Crashes that can be reported. */
+const MAX_KEPT = 20;
 
 class Backoff {
   #options;
-  /** In a row. @type {ExitInfo[]} */
+  /** The last ones. @type {ExitInfo[]} */
   #crashes = [];
+  /** In a row. */
+  #count = 0;
 
   /** @param {{ backoffMin: number, backoffMax: number, minUptime: number, maxCrashes: number }} options */
   constructor(options) {
     this.#options = options;
+  }
+
+  get count() {
+    return this.#count;
   }
 
   get crashes() {
@@ -27,15 +34,17 @@ class Backoff {
    */
   next(exit, readyFor) {
     const { backoffMin, backoffMax, minUptime, maxCrashes } = this.#options;
-    if (readyFor > 0 && readyFor >= minUptime) this.#crashes = [];
-    this.#crashes.push(exit);
-    const count = this.#crashes.length;
-    if (count >= maxCrashes) return undefined;
-    return Math.min(backoffMax, backoffMin * 2 ** (count - 1));
+    if (readyFor > 0 && readyFor >= minUptime) this.reset();
+    this.#crashes = [...this.#crashes, exit].slice(-MAX_KEPT);
+    if (++this.#count >= maxCrashes) return undefined;
+    return Math.min(backoffMax, backoffMin * 2 ** (this.#count - 1));
   }
 
   /** Somebody has changed something: what was does not count. */
   reset() {
     this.#crashes = [];
+    this.#count = 0;
   }
 }
+
+module.exports = { Backoff };

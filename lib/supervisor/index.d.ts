@@ -244,7 +244,7 @@ export interface ExitInfo {
 
 export interface CrashLoopInfo {
   slot: number;
-  /** In a row, the last ones at most `maxCrashes`. */
+  /** In a row, the last 20 at most. */
   crashes: Pick<ExitInfo, 'code' | 'signal' | 'uptime' | 'stderr'>[];
   /** How many slots still run. */
   left: number;

@@ -7,7 +7,7 @@
 
 const fs = require('fs');
 
-module.exports = { matches, parseAddress, takeInherited };
+module.exports = { listeningPortsOf, matches, parseAddress, takeInherited };
 
 /**
  * @typedef {object} Inherited
@@ -55,10 +55,21 @@ function isAny(/** @type {string | undefined} */ host) {
   return host === '::' || host === '0.0.0.0';
 }
 
-/** The kernel's name for what a descriptor is. */
-function inodeOf(/** @type {number} */ fd) {
+/** The TCP ports on which another process listens. @returns {number[]} */
+function listeningPortsOf(/** @type {number} */ pid) {
+  const sockets = listeningSockets();
+  const ports = fs.readdirSync(`/proc/${pid}/fd`).map((fd) => sockets.get(inodeOf(fd, pid))?.port);
+  return ports.filter((port) => port !== undefined);
+}
+
+/**
+ * The kernel's name for what a descriptor is.
+ * @param {number | string} fd
+ * @param {number | 'self'} [pid]
+ */
+function inodeOf(fd, pid = 'self') {
   try {
-    return /^socket:\[(\d+)\]$/.exec(fs.readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+    return /^socket:\[(\d+)\]$/.exec(fs.readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1];
   } catch {
     return undefined;
   }

@@ -2,8 +2,6 @@
 
 /** The last lines of what goes through a stream. */
 
-module.exports = { Tail };
-
 const MAX_LINES = 20;
 const MAX_LENGTH = 1000;
 
@@ -28,3 +26,5 @@ function shorten(/** @type {string} */ line) {
   const text = line.trimEnd();
   return text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH - 1)}…` : text;
 }
+
+module.exports = { Tail };

@@ -29,10 +29,7 @@ impl Callback {
         check_status!(unsafe {
             sys::napi_create_reference(env.raw(), function.raw(), 1, &raw mut reference)
         })?;
-        Ok(Self {
-            env: env.raw(),
-            function: Cell::new(reference),
-        })
+        Ok(Self { env: env.raw(), function: Cell::new(reference) })
     }
 
     /// Calls the function with one argument.
@@ -91,6 +88,20 @@ impl Drop for Callback {
         // SAFETY: made in `new`, deleted once.
         unsafe { sys::napi_delete_reference(self.env, self.function.get()) };
     }
+}
+
+/// A string of JavaScript's: one byte a character where it can be, which is only copied.
+///
+/// # Safety
+/// `env` is valid and this is its thread, within a handle scope.
+pub unsafe fn new_string(env: sys::napi_env, text: &str) -> Result<sys::napi_value> {
+    let create =
+        if text.is_ascii() { sys::napi_create_string_latin1 } else { sys::napi_create_string_utf8 };
+    let length = isize::try_from(text.len()).unwrap_or(isize::MAX);
+    let mut value = ptr::null_mut();
+    // SAFETY: as the caller promises; `length` bytes are readable.
+    check_status!(unsafe { create(env, text.as_ptr().cast(), length, &raw mut value) })?;
+    Ok(value)
 }
 
 /// The event loop of the calling thread.

@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::callback::{Callback, event_loop};
 use super::event::Event;
 use super::js_error;
+use super::text::Text;
 use crate::channel::{Channel as Core, Frame};
 use crate::protocol::Kind;
 use crate::sys::fd;
@@ -24,6 +25,9 @@ use crate::sys::uv::{Interest, Poll};
 /// is malformed.
 pub type OnControl = Box<dyn Fn(&[u8], Vec<OwnedFd>) -> serde_json::Result<Option<Event>>>;
 
+/// Passes a worker's message on to the others.
+pub type OnBroadcast = Box<dyn Fn(Kind, u32, &[u8])>;
+
 /// What the class, the poll callback and the control handler share. One thread.
 pub struct Shared {
     // Declared, and so dropped, before the socket that it watches. Both are gone once closed.
@@ -31,6 +35,7 @@ pub struct Shared {
     core: RefCell<Option<Core>>,
     callback: Callback,
     on_control: OnceCell<OnControl>,
+    on_broadcast: OnceCell<OnBroadcast>,
     /// Whether JavaScript wants the channel to keep the event loop alive.
     referenced: Cell<bool>,
     state: Cell<State>,
@@ -51,6 +56,7 @@ impl Shared {
             core: RefCell::new(Some(Core::new(socket))),
             callback,
             on_control: OnceCell::new(),
+            on_broadcast: OnceCell::new(),
             referenced: Cell::new(false),
             state: Cell::new(State::Open),
         })
@@ -75,6 +81,17 @@ impl Shared {
         Ok(())
     }
 
+    pub fn set_on_broadcast(&self, on_broadcast: OnBroadcast) {
+        // Set once, when it is made.
+        let _ = self.on_broadcast.set(on_broadcast);
+    }
+
+    /// Sends user messages that are not from this process.
+    pub fn pass_on(&self, kind: Kind, count: u32, payload: &[u8]) {
+        // A worker that is going gets it no more; its channel tells that.
+        let _ = self.send(kind, count, payload, Vec::new());
+    }
+
     pub fn call(&self, event: Event) {
         self.callback.call(event);
     }
@@ -83,11 +100,7 @@ impl Shared {
     pub fn receive_first(&self) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
         let mut first = None;
         let take = |frame: Frame<'_>| first = Some((frame.payload.to_vec(), frame.fds));
-        self.core
-            .borrow_mut()
-            .as_mut()
-            .map(|core| core.receive(take))
-            .transpose()?;
+        self.core.borrow_mut().as_mut().map(|core| core.receive(take)).transpose()?;
         Ok(first)
     }
 
@@ -149,11 +162,8 @@ impl Shared {
     fn read(&self) {
         // Whoever handles a frame may send, so that is done after `core` is let go.
         let mut batch = Batch::default();
-        let received = self
-            .core
-            .borrow_mut()
-            .as_mut()
-            .map(|core| core.receive(|frame| batch.add(frame)));
+        let received =
+            self.core.borrow_mut().as_mut().map(|core| core.receive(|frame| batch.add(frame)));
         let Some(result) = received else { return };
         batch.finish_json();
         let well_formed = batch.items.into_iter().all(|item| self.dispatch(item));
@@ -175,17 +185,22 @@ impl Shared {
     fn dispatch(&self, item: Item) -> bool {
         let event = match item {
             Item::Event(event) => Some(event),
-            Item::Json(bytes, count) => match String::from_utf8(bytes) {
-                Ok(text) => Some(Event::Json { text, count }),
-                Err(_) => return false,
+            Item::Json(bytes, count) => match Text::new(bytes) {
+                Some(text) => Some(Event::Json { text, count }),
+                None => return false,
             },
+            Item::Text(bytes) => match Text::new(bytes) {
+                Some(text) => Some(Event::Text { text }),
+                None => return false,
+            },
+            Item::Broadcast(kind, count, payload) => {
+                // Only the primary passes it on; to a worker it never comes.
+                let Some(pass_on) = self.on_broadcast.get() else { return false };
+                pass_on(kind, count, &payload);
+                None
+            }
             Item::Control(payload, fds) => {
-                match self
-                    .on_control
-                    .get()
-                    .map(|handle| handle(&payload, fds))
-                    .transpose()
-                {
+                match self.on_control.get().map(|handle| handle(&payload, fds)).transpose() {
                     Ok(event) => event.flatten(),
                     Err(_) => return false,
                 }
@@ -200,11 +215,7 @@ impl Shared {
     fn close(&self) {
         if self.state.get() == State::Open {
             let unsent = self.unsent();
-            self.state.set(if unsent > 0 {
-                State::Draining
-            } else {
-                State::Closed
-            });
+            self.state.set(if unsent > 0 { State::Draining } else { State::Closed });
             self.update();
         }
     }
@@ -216,10 +227,7 @@ impl Shared {
             self.poll.take();
             self.core.take();
         } else if let Some(poll) = self.poll.borrow().as_ref() {
-            let interest = Interest {
-                readable: open,
-                writable: self.unsent() > 0,
-            };
+            let interest = Interest { readable: open, writable: self.unsent() > 0 };
             // Fails only for a descriptor that cannot be polled, and then it did in `start`.
             let _ = poll.watch(interest);
             poll.set_ref(interest.writable || (open && self.referenced.get()));
@@ -253,6 +261,8 @@ struct Batch {
 
 enum Item {
     Json(Vec<u8>, u32),
+    Text(Vec<u8>),
+    Broadcast(Kind, u32, Vec<u8>),
     Control(Vec<u8>, Vec<OwnedFd>),
     Event(Event),
 }
@@ -272,34 +282,33 @@ impl Batch {
         self.items.push(match frame.kind {
             Kind::Json => return,
             Kind::Control => Item::Control(frame.payload.to_vec(), frame.fds),
-            Kind::Advanced => Item::Event(Event::Advanced {
-                bytes: frame.payload.into(),
-            }),
+            Kind::Advanced => {
+                let (bytes, count) = (frame.payload.into(), frame.count);
+                Item::Event(Event::Advanced { bytes, count })
+            }
+            Kind::Text => Item::Text(frame.payload.to_vec()),
+            Kind::JsonBroadcast => Item::Broadcast(Kind::Json, frame.count, frame.payload.to_vec()),
+            Kind::AdvancedBroadcast => {
+                Item::Broadcast(Kind::Advanced, frame.count, frame.payload.to_vec())
+            }
             Kind::JsonHandle => {
                 let text = String::from_utf8_lossy(frame.payload).into_owned();
-                Item::Event(Event::JsonHandle {
-                    text,
-                    fd: fd(frame.fds),
-                })
+                Item::Event(Event::JsonHandle { text, fd: fd(frame.fds) })
             }
             Kind::AdvancedHandle => {
                 let bytes = frame.payload.into();
-                Item::Event(Event::AdvancedHandle {
-                    bytes,
-                    fd: fd(frame.fds),
-                })
+                Item::Event(Event::AdvancedHandle { bytes, fd: fd(frame.fds) })
             }
-            Kind::HandleReceived => Item::Event(Event::HandleReceived {
-                received: frame.payload == [1],
-            }),
+            Kind::HandleReceived => {
+                Item::Event(Event::HandleReceived { received: frame.payload == [1] })
+            }
         });
     }
 
     fn finish_json(&mut self) {
         if self.count > 0 {
             let text = std::mem::take(&mut self.json);
-            self.items
-                .push(Item::Json(text, std::mem::take(&mut self.count)));
+            self.items.push(Item::Json(text, std::mem::take(&mut self.count)));
         }
     }
 }
@@ -320,14 +329,31 @@ impl Channel {
     /// the kernel has not taken yet, or a negative errno.
     #[napi]
     pub fn send_json(&self, text: String, count: u32) -> i64 {
-        self.shared
-            .send(Kind::Json, count, text.as_bytes(), Vec::new())
+        self.shared.send(Kind::Json, count, text.as_bytes(), Vec::new())
     }
 
-    /// Sends one user message, serialized by V8.
+    /// Sends one user message that is a string without halves of surrogate pairs.
     #[napi]
-    pub fn send_advanced(&self, bytes: Uint8Array) -> i64 {
-        self.shared.send(Kind::Advanced, 1, &bytes, Vec::new())
+    pub fn send_text(&self, text: String) -> i64 {
+        self.shared.send(Kind::Text, 1, text.as_bytes(), Vec::new())
+    }
+
+    /// Sends `count` user messages, serialized by V8, each preceded by its length.
+    #[napi]
+    pub fn send_advanced(&self, bytes: Uint8Array, count: u32) -> i64 {
+        self.shared.send(Kind::Advanced, count, &bytes, Vec::new())
+    }
+
+    /// Sends one user message to all other workers: its JSON.
+    #[napi]
+    pub fn broadcast_json(&self, text: String) -> i64 {
+        self.shared.send(Kind::JsonBroadcast, 1, text.as_bytes(), Vec::new())
+    }
+
+    /// The same, serialized by V8 and preceded by its length.
+    #[napi]
+    pub fn broadcast_advanced(&self, bytes: Uint8Array) -> i64 {
+        self.shared.send(Kind::AdvancedBroadcast, 1, &bytes, Vec::new())
     }
 
     /// Sends a user message with a duplicate of a descriptor; the caller keeps its own.
@@ -351,8 +377,7 @@ impl Channel {
     /// Tells the other side that its last handle has arrived, or was lost on the way.
     #[napi]
     pub fn acknowledge_handle(&self, received: bool) {
-        self.shared
-            .send(Kind::HandleReceived, 1, &[u8::from(received)], Vec::new());
+        self.shared.send(Kind::HandleReceived, 1, &[u8::from(received)], Vec::new());
     }
 
     /// Whether the channel keeps the event loop alive. Bytes not yet written do in any case.
@@ -371,10 +396,6 @@ impl Channel {
     /// The descriptor's number, for `channel.fd`; only to look at. -1 once closed.
     #[napi(getter)]
     pub fn fd(&self) -> i32 {
-        self.shared
-            .core
-            .borrow()
-            .as_ref()
-            .map_or(-1, |core| core.socket().as_raw_fd())
+        self.shared.core.borrow().as_ref().map_or(-1, |core| core.socket().as_raw_fd())
     }
 }

@@ -5,6 +5,7 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 
+use super::text::Text;
 use crate::protocol::{Bound, SocketName};
 
 /// The local address of a bound socket, as `handle.getsockname()` fills it in.
@@ -18,29 +19,26 @@ pub struct Sockname {
 impl From<SocketName> for Sockname {
     fn from(name: SocketName) -> Self {
         let family = if name.ipv6 { "IPv6" } else { "IPv4" };
-        Self {
-            address: name.address,
-            family: family.to_owned(),
-            port: name.port,
-        }
+        Self { address: name.address, family: family.to_owned(), port: name.port }
     }
 }
 
 /// Something that happened on a channel. Descriptors in it belong to JavaScript from then on.
-#[napi(
-    discriminant = "type",
-    discriminant_case = "camelCase",
-    object_from_js = false
-)]
+#[napi(discriminant = "type", discriminant_case = "camelCase", object_from_js = false)]
 pub enum Event {
     /// `count` user messages: JSON texts with commas between them.
     Json {
-        text: String,
+        text: Text,
         count: u32,
     },
-    /// One user message, serialized by V8.
+    /// One user message that is a string.
+    Text {
+        text: Text,
+    },
+    /// `count` user messages, serialized by V8, each preceded by its length.
     Advanced {
         bytes: Buffer,
+        count: u32,
     },
     /// A user message with a handle. No `fd`: it was lost on the way.
     JsonHandle {

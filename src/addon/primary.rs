@@ -1,9 +1,10 @@
 //! The primary's classes: [`Primary`] once per process, a [`WorkerLink`] for each worker.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 
 use super::callback::Callback;
-use super::channel::{Channel, Shared as SharedChannel};
+use super::channel::{Channel, OnBroadcast, Shared as SharedChannel};
 use super::event::Event;
 use super::js_error;
 use crate::balancer::Policy;
@@ -33,7 +34,11 @@ type Connected = (OwnedFd, OwnedFd, Vec<OwnedFd>, Shared<WorkerPage>);
 pub struct Primary {
     io: Rc<IoThread>,
     balanced: Rc<Cell<bool>>,
+    /// Those that a worker's broadcast goes to.
+    channels: Channels,
 }
+
+type Channels = Rc<RefCell<HashMap<WorkerId, Weak<SharedChannel>>>>;
 
 /// What `setupPrimary` can set. Times in milliseconds.
 #[napi(object)]
@@ -78,6 +83,7 @@ impl Primary {
         Ok(Self {
             io: Rc::new(io),
             balanced: Rc::new(Cell::new(true)),
+            channels: Channels::default(),
         })
     }
 
@@ -103,8 +109,7 @@ impl Primary {
             listener_linger: milliseconds(options.listener_linger),
             policy,
         };
-        self.io
-            .configure(options, on_connection.map(ask).transpose()?);
+        self.io.configure(options, on_connection.map(ask).transpose()?);
         Ok(())
     }
 
@@ -112,8 +117,7 @@ impl Primary {
     #[napi]
     pub fn decide(&self, listener: u32, question: i64, worker: Option<u32>) {
         let question = u64::try_from(question).unwrap_or_default();
-        self.io
-            .decide(ListenerId(listener), question, worker.map(WorkerId));
+        self.io.decide(ListenerId(listener), question, worker.map(WorkerId));
     }
 
     /// Whether connections are balanced here (the default), or workers accept by themselves.
@@ -138,6 +142,8 @@ impl Primary {
             self.connect(id).map_err(|error| js_error(&error))?;
         let channel = SharedChannel::new(socket, callback);
         channel.send_control(&ToWorker::Hello { advanced }, hello);
+        self.channels.borrow_mut().insert(id, Rc::downgrade(&channel));
+        channel.set_on_broadcast(pass_on(id, Rc::clone(&self.channels)));
         let goodbye = Rc::new(Cell::new(false));
         let control = Control {
             id,
@@ -151,14 +157,7 @@ impl Primary {
             Box::new(move |payload, _| Ok(control.handle(serde_json::from_slice(payload)?))),
         )?;
         let child_end = RefCell::new(Some(child_end));
-        Ok(WorkerLink {
-            id,
-            io: Rc::clone(&self.io),
-            channel,
-            child_end,
-            goodbye,
-            page,
-        })
+        Ok(WorkerLink { id, io: Rc::clone(&self.io), channel, child_end, goodbye, page })
     }
 
     /// Closes all listening sockets and ends the thread; for the end of the process.
@@ -174,18 +173,29 @@ impl Primary {
         let (page, memory) = Shared::<WorkerPage>::create(c"rust-cluster-worker")?;
         let ours_too = Shared::open(&memory)?;
         let hello = vec![receiver.try_clone()?, memory];
-        self.io
-            .add_worker(id, Handoff::new(sender, receiver, page, Instant::now()));
+        self.io.add_worker(id, Handoff::new(sender, receiver, page, Instant::now()));
         Ok((ours, theirs, hello, ours_too))
     }
 }
 
+/// Passes the messages of the worker `from` on to all others; forgets those that are gone.
+fn pass_on(from: WorkerId, channels: Channels) -> OnBroadcast {
+    Box::new(move |kind, count, payload| {
+        channels.borrow_mut().retain(|id, channel| match channel.upgrade() {
+            Some(channel) => {
+                if *id != from {
+                    channel.pass_on(kind, count, payload);
+                }
+                true
+            }
+            None => false,
+        });
+    })
+}
+
 /// Asks from the I/O thread, in the order of the connections. Keeps no process alive.
 fn ask(function: Function<'_, Connection, ()>) -> Result<Ask> {
-    let function = function
-        .build_threadsafe_function()
-        .weak::<true>()
-        .build()?;
+    let function = function.build_threadsafe_function().weak::<true>().build()?;
     Ok(Box::new(move |question| {
         // Fails only while the process ends.
         function.call(question.into(), ThreadsafeFunctionCallMode::NonBlocking);
@@ -198,7 +208,7 @@ struct Control {
     io: Rc<IoThread>,
     balanced: Rc<Cell<bool>>,
     goodbye: Rc<Cell<bool>>,
-    channel: std::rc::Weak<SharedChannel>,
+    channel: Weak<SharedChannel>,
 }
 
 impl Control {
@@ -268,10 +278,7 @@ impl WorkerLink {
     /// The descriptor that the worker's process has to inherit; -1 after [`Self::spawned`].
     #[napi(getter)]
     pub fn child_fd(&self) -> i32 {
-        self.child_end
-            .borrow()
-            .as_ref()
-            .map_or(-1, AsRawFd::as_raw_fd)
+        self.child_end.borrow().as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
 
     /// The process has inherited its end (or will never): ours of it is closed.
@@ -300,8 +307,7 @@ impl WorkerLink {
     /// Tells the worker that the primary knows that it leaves.
     #[napi]
     pub fn acknowledge_leave(&self) {
-        self.channel
-            .send_control(&ToWorker::LeaveAcknowledged, Vec::new());
+        self.channel.send_control(&ToWorker::LeaveAcknowledged, Vec::new());
     }
 
     /// The worker is gone: its unread connections go to others. A listener whose last worker did

@@ -41,11 +41,7 @@ impl ListenOptions {
         let port = self.port.unwrap_or(0);
         let address = self.address;
         Ok(match self.kind.as_str() {
-            "tcp" => Target::Tcp {
-                address,
-                port,
-                ipv6_only,
-            },
+            "tcp" => Target::Tcp { address, port, ipv6_only },
             "udp4" | "udp6" => Target::Udp {
                 address,
                 port,
@@ -58,10 +54,9 @@ impl ListenOptions {
                 readable_all: self.readable_all.unwrap_or(false),
                 writable_all: self.writable_all.unwrap_or(false),
             },
-            "fd" | "udp-fd" => Target::Inherited {
-                fd: self.fd.unwrap_or(-1),
-                udp: self.kind == "udp-fd",
-            },
+            "fd" | "udp-fd" => {
+                Target::Inherited { fd: self.fd.unwrap_or(-1), udp: self.kind == "udp-fd" }
+            }
             kind => return Err(Error::from_reason(format!("no kind of server: {kind}"))),
         })
     }
@@ -137,13 +132,7 @@ impl Worker {
         channel.start(env, Box::new(on_control))?;
         channel.send_control(&ToPrimary::Online, Vec::new());
         let (last_server, keepers) = (Cell::new(0), Cell::new(0));
-        Ok(Self {
-            channel,
-            connections,
-            advanced,
-            last_server,
-            keepers,
-        })
+        Ok(Self { channel, connections, advanced, last_server, keepers })
     }
 
     /// Whether messages are serialized by V8 rather than JSON.
@@ -166,36 +155,21 @@ impl Worker {
         let data = options.data.take();
         let target = options.target()?;
         self.last_server.set(server);
-        let request = ListenRequest {
-            server: ServerId(server),
-            target,
-            key,
-            backlog,
-            data,
-        };
-        self.channel
-            .send_control(&ToPrimary::Listen(request), Vec::new());
+        let request = ListenRequest { server: ServerId(server), target, key, backlog, data };
+        self.channel.send_control(&ToPrimary::Listen(request), Vec::new());
         Ok(server)
     }
 
     /// The server is set up: it can be given connections. `info` is the event's, as JSON.
     #[napi]
     pub fn listening(&self, server: u32, info: String) {
-        let message = ToPrimary::Listening {
-            server: ServerId(server),
-            info,
-        };
+        let message = ToPrimary::Listening { server: ServerId(server), info };
         self.channel.send_control(&message, Vec::new());
     }
 
     #[napi]
     pub fn close_server(&self, server: u32) {
-        self.channel.send_control(
-            &ToPrimary::Close {
-                server: ServerId(server),
-            },
-            Vec::new(),
-        );
+        self.channel.send_control(&ToPrimary::Close { server: ServerId(server) }, Vec::new());
     }
 
     /// Says that this worker leaves of its own will; answered by `leaveAcknowledged`.
@@ -216,10 +190,7 @@ impl Worker {
         let connection = fd::adopt(connection).map_err(|error| js_error(&error))?;
         let listener = ListenerId(listener);
         if self.connections.core.refuse(listener, &connection).is_err() {
-            self.connections
-                .unreturned
-                .borrow_mut()
-                .push((listener, connection));
+            self.connections.unreturned.borrow_mut().push((listener, connection));
         }
         Ok(())
     }
@@ -234,11 +205,7 @@ impl Worker {
     #[napi]
     pub fn keep_alive(&self, keep: bool) {
         let keepers = self.keepers.get();
-        let keepers = if keep {
-            keepers + 1
-        } else {
-            keepers.saturating_sub(1)
-        };
+        let keepers = if keep { keepers + 1 } else { keepers.saturating_sub(1) };
         self.keepers.set(keepers);
         if let Some(poll) = self.connections.poll.get() {
             poll.set_ref(keepers > 0);
@@ -249,15 +216,12 @@ impl Worker {
 /// The primary wrote it before this process was started.
 fn hello(channel: &SharedChannel) -> Result<(bool, Core)> {
     let unexpected = || Error::from_reason("the primary did not say hello on its channel");
-    let (payload, fds) = channel
-        .receive_first()
-        .map_err(|error| js_error(&error))?
-        .ok_or_else(unexpected)?;
+    let (payload, fds) =
+        channel.receive_first().map_err(|error| js_error(&error))?.ok_or_else(unexpected)?;
     let message = serde_json::from_slice(&payload).map_err(|_| unexpected())?;
-    let (ToWorker::Hello { advanced }, [connections, page]) = (
-        message,
-        <[OwnedFd; 2]>::try_from(fds).map_err(|_| unexpected())?,
-    ) else {
+    let (ToWorker::Hello { advanced }, [connections, page]) =
+        (message, <[OwnedFd; 2]>::try_from(fds).map_err(|_| unexpected())?)
+    else {
         return Err(unexpected());
     };
     let core = Core::new(connections, &page).map_err(|error| js_error(&error))?;
@@ -278,15 +242,9 @@ fn watch(env: Env, connections: &Rc<Connections>) -> std::io::Result<()> {
     let poll = Poll::new(event_loop, connections.core.connections(), move |_| {
         on_readable();
     })?;
-    poll.watch(Interest {
-        readable: true,
-        writable: false,
-    })?;
+    poll.watch(Interest { readable: true, writable: false })?;
     poll.set_ref(false);
-    let prepare = Prepare::new(
-        event_loop,
-        with(|connections| connections.core.enter_phase(true)),
-    )?;
+    let prepare = Prepare::new(event_loop, with(|connections| connections.core.enter_phase(true)))?;
     let check = Check::new(event_loop, with(Connections::on_check))?;
     // Set once, here.
     let _ = connections.poll.set(poll);

@@ -80,19 +80,11 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 /// The IP address and port of the other end (`peer`) or of this one, if it has any.
 pub fn ip_address(socket: BorrowedFd<'_>, peer: bool) -> Option<SocketAddr> {
     let raw = socket.as_raw_fd();
-    let name: SockaddrStorage = if peer {
-        socket::getpeername(raw).ok()?
-    } else {
-        socket::getsockname(raw).ok()?
-    };
-    name.as_sockaddr_in()
-        .map(|name| SocketAddr::new(name.ip().into(), name.port()))
-        .or_else(|| {
-            Some(SocketAddr::new(
-                name.as_sockaddr_in6()?.ip().into(),
-                name.as_sockaddr_in6()?.port(),
-            ))
-        })
+    let name: SockaddrStorage =
+        if peer { socket::getpeername(raw).ok()? } else { socket::getsockname(raw).ok()? };
+    name.as_sockaddr_in().map(|name| SocketAddr::new(name.ip().into(), name.port())).or_else(|| {
+        Some(SocketAddr::new(name.as_sockaddr_in6()?.ip().into(), name.as_sockaddr_in6()?.port()))
+    })
 }
 
 /// Sends `parts` and the descriptors `fds` as one message; returns the bytes taken.
@@ -146,9 +138,7 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received
                 for part in message.cmsgs()? {
                     if let ControlMessageOwned::ScmRights(raw) = part {
                         // SAFETY: the kernel has just installed these numbers for us alone.
-                        let owned = raw
-                            .into_iter()
-                            .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+                        let owned = raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
                         received.fds.extend(owned);
                     }
                 }

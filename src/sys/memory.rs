@@ -31,10 +31,7 @@ impl<T: Shareable> Shared<T> {
     /// Makes the memory; the descriptor is what the other process needs to [`open`](Self::open) it.
     pub fn create(name: &std::ffi::CStr) -> io::Result<(Self, OwnedFd)> {
         let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC)?;
-        nix::unistd::ftruncate(
-            &fd,
-            i64::try_from(size_of::<T>()).map_err(io::Error::other)?,
-        )?;
+        nix::unistd::ftruncate(&fd, i64::try_from(size_of::<T>()).map_err(io::Error::other)?)?;
         Ok((Self::open(&fd)?, fd))
     }
 
@@ -48,10 +45,7 @@ impl<T: Shareable> Shared<T> {
         }
         // SAFETY: a new mapping of a file that is long enough; it overlaps nothing of ours.
         let address = unsafe { mmap(None, Self::LENGTH, protection, MapFlags::MAP_SHARED, fd, 0)? };
-        Ok(Self {
-            address,
-            kind: PhantomData,
-        })
+        Ok(Self { address, kind: PhantomData })
     }
 }
 

@@ -15,9 +15,7 @@ impl Readiness {
     pub fn new(descriptor: Rc<OwnedFd>) -> io::Result<Self> {
         // SAFETY: an `Rc` gives out no `&mut`, so the descriptor stays open and the same one until
         // the `AsyncFd` has deregistered it and drops its share.
-        Ok(Self(unsafe {
-            AsyncFd::register_with_interest(descriptor, Interest::READABLE)?
-        }))
+        Ok(Self(unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE)? }))
     }
 
     /// Waits until there may be something to read. `false` if there will be nothing any more.

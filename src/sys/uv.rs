@@ -45,10 +45,7 @@ impl Loop {
     /// # Safety
     /// `raw` is the `uv_loop_t` of the calling thread and outlives every handle made on it.
     pub unsafe fn from_raw(raw: *mut c_void) -> Self {
-        Self {
-            raw,
-            not_send: PhantomData,
-        }
+        Self { raw, not_send: PhantomData }
     }
 }
 
@@ -110,10 +107,7 @@ impl Handle {
         // SAFETY: as in `new`; the length is computed in the same way.
         unsafe {
             let length = uv_handle_size(kind).div_ceil(size_of::<u128>());
-            Box::from_raw(std::ptr::slice_from_raw_parts_mut(
-                raw.cast::<u128>(),
-                length,
-            ))
+            Box::from_raw(std::ptr::slice_from_raw_parts_mut(raw.cast::<u128>(), length))
         }
     }
 
@@ -196,11 +190,7 @@ impl Poll {
                 bits => uv_poll_start(self.handle.raw, bits, on_ready),
             }
         };
-        if status < 0 {
-            Err(io::Error::from_raw_os_error(-status))
-        } else {
-            Ok(())
-        }
+        if status < 0 { Err(io::Error::from_raw_os_error(-status)) } else { Ok(()) }
     }
 
     /// Whether this alone keeps the event loop running.

@@ -130,7 +130,7 @@ async function answer(socket, commands, { id, command, params }) {
     const result = await commands[command](params ?? {}, progress);
     writeLine(socket, { id, result: result ?? null });
   } catch (error) {
-    const { message, exitCode = EXIT.failed } = /** @type {Failure} */ (error);
+    const { message, exitCode = EXIT.failed } = /** @type {any} */ (error);
     writeLine(socket, { id, error: { message, exitCode } });
   }
 }
