@@ -3,15 +3,14 @@
 // Node's own types and what this package adds to them. Nothing of Node's is declared again here, so
 // these types follow whichever @types/node the program has, from 20 on.
 
+import type { Serializable } from 'node:child_process';
 import type * as node from 'node:cluster';
+import type * as supervisor from './lib/supervisor';
 
 declare const cluster: cluster.Cluster;
 
 declare namespace cluster {
   type Address = node.Address;
-  type ClusterSettings = node.ClusterSettings;
-  type Worker = node.Worker;
-
   // @ts-ignore: @types/node has this name since 25
   type ClusterEventMap = IfKnown<node.ClusterEventMap>;
   // @ts-ignore: @types/node has this name since 25
@@ -23,54 +22,97 @@ declare namespace cluster {
   interface Cluster extends node.Cluster {
     /**
      * `true` when the Rust core does the work; `false` when it could not be loaded, and
-     * `node:cluster` does it.
+     * `node:cluster` does it. What else is declared here is absent then.
      */
     readonly native: boolean;
 
     readonly Worker: typeof node.Worker;
+    readonly settings: ClusterSettings;
+    readonly worker?: Worker;
+    readonly workers?: NodeJS.Dict<Worker>;
+
+    /**
+     * Who gets a connection, until the first `fork()` or `setupPrimary()`; see
+     * {@link ConnectionSettings.scheduling}. Read, it is a number for what Node knows.
+     */
+    get schedulingPolicy(): number;
+    set schedulingPolicy(policy: number | SchedulingName | SchedulingFunction);
+
+    fork(env?: Parameters<node.Cluster['fork']>[0]): Worker;
+    setupPrimary(settings?: ClusterSettings): void;
+    /** @deprecated use `setupPrimary` */
+    setupMaster(settings?: ClusterSettings): void;
+
+    /**
+     * Sends a message to all workers that are connected; from a worker, to all others. It is
+     * encoded once, and passed on between workers without JavaScript in the primary. Each worker
+     * gets the messages of one sender in the order sent.
+     * @throws ERR_MISSING_ARGS, ERR_INVALID_ARG_TYPE as `send`; ERR_IPC_CHANNEL_CLOSED in a worker
+     * that is disconnected
+     */
+    broadcast(message: Serializable): void;
+
+    /** Starts workers and keeps them running; see docs/supervisor.md. In the primary only. */
+    supervise(options?: supervisor.SupervisorOptions): supervisor.Supervisor;
+  }
+
+  /** A worker as `fork()` and `workers` give it, with what the primary sees of it at any moment. */
+  interface Worker extends node.Worker {
+    /** Open connections of its servers, as the worker counts them. */
+    readonly connections: number;
+
+    /**
+     * Changes whenever its event loop turns. One that only waits does not turn:
+     * {@link Worker.nudge} makes it.
+     */
+    readonly turns: number;
+
+    /** Makes an event loop that only waits turn once. */
+    nudge(): void;
+  }
+
+  interface ClusterSettings extends node.ClusterSettings, ConnectionSettings {}
+
+  /** How connections find their worker. */
+  interface ConnectionSettings {
+    /**
+     * For how many milliseconds a connection may wait for a worker whose event loop does not turn,
+     * before it is given to another one that can take it. Greater than 0; default 5.
+     */
+    handoffTimeout?: number | undefined;
+
+    /**
+     * For how many milliseconds a listening socket stays after its last worker has crashed, so that
+     * a new worker can take it over and clients wait meanwhile. Default 5000; with 0 it closes at
+     * once, as with `node:cluster`.
+     */
+    listenerLinger?: number | undefined;
+
+    /** Which worker gets the next connection. Default `'rr'`. */
+    scheduling?: SchedulingName | SchedulingFunction | undefined;
+  }
+
+  /**
+   * - `'rr'`: each in turn
+   * - `'none'`: workers share the socket and the system decides
+   * - `'least-connections'`: the one with the fewest open connections
+   * - `'ip-hash'`: always the same one for a client's address
+   */
+  type SchedulingName = 'rr' | 'none' | 'least-connections' | 'ip-hash';
+
+  /** Called in the primary for every connection; without an answer, it is the next one's turn. */
+  type SchedulingFunction = (connection: ConnectionInfo, workers: Worker[]) => Worker | undefined;
+
+  /** The two ends of a connection; a Unix socket has none of these. */
+  interface ConnectionInfo {
+    readonly remoteAddress?: string;
+    readonly remotePort?: number;
+    readonly localAddress?: string;
+    readonly localPort?: number;
   }
 }
 
 /** A name that the program's @types/node does not have would be `any`: make it `never`. */
 type IfKnown<T> = 0 extends 1 & T ? never : T;
-
-/**
- * Settings of ours, planned. Not exported until they are there: `ClusterSettings` then becomes an
- * interface that extends `node.ClusterSettings` and this one, and `Cluster` declares `setupPrimary`
- * and `settings` with it.
- */
-interface ConnectionSettings {
-  /**
-   * For how many milliseconds a connection may wait for a worker that does not take it, before it
-   * is given to another worker. Default 5.
-   */
-  handoffTimeout?: number;
-
-  /**
-   * For how many milliseconds a listener stays open after its last worker died without closing it,
-   * so that a new worker can take it over. Default 5000; with 0 it closes at once, as with
-   * `node:cluster`.
-   */
-  listenerLinger?: number;
-
-  /** Which worker gets the next connection. Default `'rr'`. */
-  scheduling?: SchedulingName | SchedulingFunction;
-}
-
-type SchedulingName = 'rr' | 'none' | 'least-connections' | 'ip-hash';
-
-/** Called in the primary for every connection; without an answer, it is the next worker's turn. */
-type SchedulingFunction = (
-  connection: ConnectionInfo,
-  workers: cluster.Worker[],
-) => cluster.Worker | undefined;
-
-/** The two ends of a connection; a Unix socket has none of these. */
-interface ConnectionInfo {
-  readonly remoteAddress?: string;
-  readonly remotePort?: number;
-  readonly localAddress?: string;
-  readonly localPort?: number;
-}
 
 export = cluster;

@@ -229,10 +229,10 @@ class Channel {
     if (!this.#target.channel) return;
     switch (event.type) {
       case 'json':
-        this.#inbox.add(serialization.decodeJson(event.text, event.count));
+        this.#inbox.add(serialization.decodeJson(/** @type {any} */ (event.text), event.count));
         break;
       case 'text':
-        this.#inbox.add([event.text]);
+        this.#inbox.add([/** @type {any} */ (event.text)]);
         break;
       case 'advanced':
         this.#inbox.add(serialization.decodeAdvancedBatch(event.bytes, event.count));

@@ -51,6 +51,7 @@ function adopt(loaded) {
     fork,
     disconnect,
     broadcast,
+    supervise,
     schedulingPolicy: scheduling.fromEnvironment(),
     native: true,
   });
@@ -252,6 +253,14 @@ function broadcast(message) {
   check(message);
   const encoded = new Map();
   for (const channel of channels) channel.sendShared(message, encoded);
+}
+
+/**
+ * Starts workers and keeps them running. Loaded when it is used: the core needs nothing of it.
+ * @param {import('./supervisor').SupervisorOptions} [options]
+ */
+function supervise(options) {
+  return require('./supervisor').supervise(cluster, options);
 }
 
 function removeWorker(/** @type {any} */ worker) {

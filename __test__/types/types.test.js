@@ -81,7 +81,9 @@ function project(t, types) {
   t.after(() => fs.rmSync(directory, { recursive: true, force: true }));
   const installed = path.join(directory, 'node_modules', 'rust-cluster');
   fs.mkdirSync(installed, { recursive: true });
-  for (const name of ['package.json', 'index.d.ts', 'register.d.ts']) {
+  fs.mkdirSync(path.join(installed, 'lib/supervisor'), { recursive: true });
+  const files = ['package.json', 'index.d.ts', 'register.d.ts', 'lib/supervisor/index.d.ts'];
+  for (const name of files) {
     fs.copyFileSync(path.join(root, name), path.join(installed, name));
   }
   fs.mkdirSync(path.join(directory, 'node_modules', '@types'));

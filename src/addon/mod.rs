@@ -7,6 +7,7 @@ pub mod callback;
 pub mod channel;
 pub mod event;
 pub mod primary;
+pub mod systemd;
 pub mod text;
 pub mod worker;
 

@@ -11,8 +11,8 @@ type Same<A, B> =
 const theFlagIsABoolean: Same<typeof native, boolean> = true;
 const onTheObjectToo: Same<typeof cluster.native, boolean> = true;
 const onTheNamespaceToo: Same<typeof everything.native, boolean> = true;
-const aWorkerIsNodes: Same<Worker, node.Worker> = true;
-const forkGivesOne: Same<ReturnType<typeof fork>, node.Worker> = true;
+const aWorkerIsNodes: Worker extends node.Worker ? true : false = true;
+const forkGivesOurs: Same<ReturnType<typeof fork>, Worker> = true;
 const classAndAll: Same<typeof cluster.Worker, typeof node.Worker> = true;
 const primary: Same<typeof isPrimary, boolean> = true;
 
@@ -20,13 +20,31 @@ const primary: Same<typeof isPrimary, boolean> = true;
 const library = (given: node.Cluster): boolean => given.isPrimary;
 library(cluster);
 
+// What is ours.
+cluster.setupPrimary({
+  handoffTimeout: 20,
+  listenerLinger: 0,
+  scheduling: 'ip-hash',
+  silent: true,
+});
+cluster.setupPrimary({
+  scheduling: ({ remoteAddress }, workers) => workers[remoteAddress ? 1 : 0],
+});
+cluster.schedulingPolicy = 'least-connections';
+cluster.schedulingPolicy = cluster.SCHED_NONE;
+cluster.broadcast({ at: 'once' });
+const counted: Same<Worker['connections'] | Worker['turns'], number> = true;
+fork().nudge();
+cluster.supervise({ workers: 'auto' });
+
 export const all: [Cluster, ...true[]] = [
   cluster,
   theFlagIsABoolean,
   onTheObjectToo,
   onTheNamespaceToo,
   aWorkerIsNodes,
-  forkGivesOne,
+  forkGivesOurs,
   classAndAll,
   primary,
+  counted,
 ];

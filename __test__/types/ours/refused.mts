@@ -9,12 +9,14 @@ const name: string = native;
 cluster.nativ;
 // @ts-expect-error: no such setting
 cluster.setupPrimary({ handOff: 1 });
-// @ts-expect-error: planned, not there yet
-type Planned = types.ConnectionSettings;
+// @ts-expect-error: no such policy
+cluster.setupPrimary({ scheduling: 'random' });
+// @ts-expect-error: not a message
+cluster.broadcast(undefined);
 // @ts-expect-error: a helper of the declarations
 type Helper = types.IfKnown<string>;
 // @ts-expect-error: Node's argument types still hold
 cluster.fork().send();
 
-export type { Helper, Planned };
+export type { Helper };
 export { name };
