@@ -158,6 +158,7 @@ function fork(env) {
   const child = spawnOrRemove(id, env, link);
   internals.expectChannelEnd(child);
   const channel = new Channel(child, link.channel(), advanced, {
+    beforeClose: () => link.goodbye(),
     afterEnd() {
       channels.delete(channel);
       internals.channelEnded(child);
@@ -271,6 +272,7 @@ function removeWorker(/** @type {any} */ worker) {
 
 /** @param {() => void} [callback] when all workers have disconnected and their handles are closed */
 function disconnect(callback) {
+  native?.endLingering();
   const workers = Object.values(cluster.workers ?? {});
   if (workers.length === 0) {
     process.nextTick(() => intercom.emit('disconnect'));

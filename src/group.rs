@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::balancer::{Balancer, Policy, Readiness};
 use crate::handoff::Handoff;
@@ -18,11 +18,23 @@ use crate::sys::fd;
 /// that has to see the client first. All others stay in the kernel's backlog.
 const MAX_WAITING: usize = 64;
 
+/// How many of them may wait for one worker; the clients of one that is blocked for so long go to
+/// others rather than stop everybody.
+const MAX_WAITING_FOR_ONE: usize = 16;
+
+/// How many connections are accepted at a time, before other sockets get their turn.
+const MAX_ACCEPTED: usize = 64;
+
+/// How long a worker that has refused is left alone.
+const REFUSAL_PAUSE: Duration = Duration::from_millis(5);
+
 /// What to do with a listening socket after [`Group::accept`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
     /// Nobody waits: watch it.
     All,
+    /// There may be more: come back after the others.
+    Some,
     /// Nobody can take a connection: leave it alone until it is resumed.
     Paused,
     /// This process has no descriptor left: try again a little later.
@@ -55,6 +67,13 @@ struct Waiting {
     place: Place,
 }
 
+/// A worker has given a connection back, or is being tried again since.
+struct Refusal {
+    at: Instant,
+    /// It has not been given one since.
+    refused: bool,
+}
+
 /// What a group needs of the rest to hand out connections.
 pub struct Workers<'a> {
     pub handoffs: &'a mut HashMap<WorkerId, Handoff>,
@@ -76,9 +95,9 @@ pub struct Group {
     pub balancer: Option<Balancer<WorkerId>>,
     waiting: VecDeque<Waiting>,
     questions: u64,
-    /// Workers whose server was full, and when. They are not asked again for a moment, or a
-    /// connection that nobody wants would go round without a pause.
-    refusals: HashMap<WorkerId, Instant>,
+    /// Workers whose server was full. They are tried with one connection at a time, or one that
+    /// nobody wants would go round without a pause.
+    refusals: HashMap<WorkerId, Refusal>,
     pub paused: bool,
     /// Its last worker crashed; it ends then unless another one comes.
     pub lingers_until: Option<Instant>,
@@ -111,12 +130,22 @@ impl Group {
     }
 
     /// Keeps a connection that a worker did not take; [`accept`](Self::accept) offers it to others.
-    pub fn put_back(&mut self, connection: OwnedFd) {
-        self.waiting.push_back(Waiting { connection, place: Place::Anyone });
+    ///
+    /// `owner`: the only one that may have it.
+    pub fn put_back(&mut self, connection: OwnedFd, owner: Option<WorkerId>) {
+        let place = owner.map_or(Place::Anyone, Place::Only);
+        self.waiting.push_back(Waiting { connection, place });
     }
 
     pub fn refused(&mut self, worker: WorkerId, now: Instant) {
-        self.refusals.insert(worker, now);
+        self.refusals.insert(worker, Refusal { at: now, refused: true });
+    }
+
+    /// Whether [`accept`](Self::accept) may have something to do although the socket is not ready.
+    #[must_use]
+    pub fn is_stalled(&self) -> bool {
+        let asked = |waiting: &Waiting| matches!(waiting.place, Place::Asked(_));
+        self.paused || self.waiting.iter().any(|waiting| !asked(waiting))
     }
 
     /// The program's policy has chosen a worker, or left it to the round.
@@ -139,7 +168,12 @@ impl Group {
         self.paused = false;
         self.hand_out_waiting(workers);
         let sees_client = matches!(workers.options.policy, Policy::IpHash | Policy::Custom);
-        loop {
+        if !sees_client && !self.waiting.is_empty() {
+            // Those that are here already come before those in the kernel's backlog.
+            self.paused = true;
+            return Accepted::Paused;
+        }
+        for _ in 0..MAX_ACCEPTED {
             // A policy that does not care about the client is asked first, so that a client whom
             // nobody can serve stays in the kernel's backlog.
             let chosen = if sees_client { None } else { self.choose_or_want(workers) };
@@ -150,15 +184,26 @@ impl Group {
             let connection = match self.listener.accept() {
                 Ok(connection) => connection,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Accepted::All,
-                Err(error) if is_exhaustion(&error) => return Accepted::Exhausted,
-                // That client went away while it waited (see accept(2)): the next one.
-                Err(_) => continue,
+                // That client went away while it waited: the next one.
+                Err(error) if is_about_the_client(&error) => continue,
+                // No descriptor or no memory is left, or the socket is broken.
+                Err(_) => return Accepted::Exhausted,
             };
-            let place = chosen.map_or_else(|| self.place(&connection, workers), Place::Only);
-            if let Err(waiting) = self.give(Waiting { connection, place }, workers) {
-                self.waiting.push_back(waiting);
+            let failed = if let Some(worker) = chosen {
+                self.send(worker, &connection, false, workers).err().map(|_| Place::Anyone)
+            } else {
+                let place = self.place(&connection, workers);
+                self.try_to_give(place, &connection, workers).err()
+            };
+            if let Some(place) = failed {
+                self.waiting.push_back(Waiting { connection, place });
+                if chosen.is_some() {
+                    self.paused = true;
+                    return Accepted::Paused;
+                }
             }
         }
+        Accepted::Some
     }
 
     /// Where a policy that looks at the client puts it.
@@ -168,7 +213,7 @@ impl Group {
             Policy::RoundRobin | Policy::LeastConnections => Place::Anyone,
             Policy::IpHash => {
                 let owner = remote.and_then(|remote| self.balancer.as_ref()?.owner(&remote.ip()));
-                owner.map_or(Place::Anyone, Place::Only)
+                owner.map_or(Place::Anyone, |owner| self.place_with(owner))
             }
             Policy::Custom => {
                 self.questions += 1;
@@ -179,71 +224,106 @@ impl Group {
         }
     }
 
+    /// With that worker, unless too many wait for it already.
+    fn place_with(&self, worker: WorkerId) -> Place {
+        let waiting = self.waiting.iter().filter(|waiting| waiting.place == Place::Only(worker));
+        if waiting.count() < MAX_WAITING_FOR_ONE { Place::Only(worker) } else { Place::Anyone }
+    }
+
     fn hand_out_waiting(&mut self, workers: &mut Workers<'_>) {
-        for mut waiting in std::mem::take(&mut self.waiting) {
-            if let Place::Only(worker) = waiting.place
+        for Waiting { connection, mut place } in std::mem::take(&mut self.waiting) {
+            if let Place::Only(worker) = place
                 && !self.takes_part(worker)
             {
-                // The worker it was meant for is gone.
-                waiting.place = Place::Anyone;
+                // The worker it was meant for is gone: the policy has to say it anew.
+                place = match workers.options.policy {
+                    Policy::IpHash => self.place(&connection, workers),
+                    _ => Place::Anyone,
+                };
             }
-            if waiting.place == Place::Anyone && workers.options.policy == Policy::IpHash {
-                waiting.place = self.place(&waiting.connection, workers);
-            }
-            if let Err(waiting) = self.give(waiting, workers) {
-                self.waiting.push_back(waiting);
+            if let Err(place) = self.try_to_give(place, &connection, workers) {
+                self.waiting.push_back(Waiting { connection, place });
             }
         }
     }
 
-    /// Sends a connection to its worker, or gives it back if that cannot take it now.
-    fn give(&mut self, waiting: Waiting, workers: &mut Workers<'_>) -> Result<(), Waiting> {
-        let chosen = match waiting.place {
+    /// Sends a connection to its worker; `Err` with its place if that cannot take it now.
+    fn try_to_give(
+        &mut self,
+        place: Place,
+        connection: &OwnedFd,
+        workers: &mut Workers<'_>,
+    ) -> Result<(), Place> {
+        let chosen = match place {
             Place::Anyone => self.choose_or_want(workers),
             Place::Only(worker) => Some(worker),
             Place::Asked(_) => None,
         };
-        let Some(worker) = chosen else {
-            return Err(waiting);
-        };
+        let bound = place != Place::Anyone;
+        let worker = chosen.ok_or(place)?;
+        self.send(worker, connection, bound, workers).map_err(|_| place)
+    }
+
+    /// An error is a full socket or too many descriptors under way: later, not never.
+    fn send(
+        &mut self,
+        worker: WorkerId,
+        connection: &OwnedFd,
+        bound: bool,
+        workers: &mut Workers<'_>,
+    ) -> io::Result<()> {
         let (Some(handoff), Some(server), Some(balancer)) =
             (workers.handoffs.get_mut(&worker), self.members.get(&worker), &mut self.balancer)
         else {
-            return Err(waiting);
+            return Err(io::ErrorKind::NotFound.into());
         };
-        // An error is a full socket or too many descriptors under way: later, not never.
-        let connection = waiting.connection.as_fd();
-        if !handoff.has_room() || handoff.hand(self.id, *server, connection, workers.now).is_err() {
+        if !handoff.has_room() {
             handoff.want();
-            return Err(waiting);
+            return Err(io::ErrorKind::WouldBlock.into());
         }
+        handoff.hand(self.id, *server, connection.as_fd(), bound, workers.now)?;
         balancer.took(worker);
+        if let Some(refusal) = self.refusals.get_mut(&worker) {
+            *refusal = Refusal { at: workers.now, refused: false };
+        }
         Ok(())
     }
 
     /// The worker whose turn it is. If there is none, all are asked to say when they turn, and are
     /// looked at once more, because one may have turned in between.
-    fn choose_or_want(&self, workers: &mut Workers<'_>) -> Option<WorkerId> {
-        self.choose(workers).or_else(|| {
-            let members = self.balancer.iter().flat_map(Balancer::workers);
-            members.filter_map(|worker| workers.handoffs.get(worker)).for_each(Handoff::want);
-            self.choose(workers)
-        })
+    fn choose_or_want(&mut self, workers: &mut Workers<'_>) -> Option<WorkerId> {
+        if let Some(worker) = self.choose(workers) {
+            return Some(worker);
+        }
+        let members = self.balancer.iter().flat_map(Balancer::workers);
+        members.filter_map(|worker| workers.handoffs.get(worker)).for_each(Handoff::want);
+        self.choose(workers)
     }
 
-    fn choose(&self, workers: &mut Workers<'_>) -> Option<WorkerId> {
+    fn choose(&mut self, workers: &mut Workers<'_>) -> Option<WorkerId> {
+        self.forget_refusals(workers);
         let (now, timeout) = (workers.now, workers.options.handoff_timeout);
         let by_load = workers.options.policy == Policy::LeastConnections;
         self.balancer.as_ref()?.choose(|worker| {
             let Some(handoff) = workers.handoffs.get_mut(&worker) else {
                 return (Readiness::Unable, 0);
             };
-            if self.refusals.get(&worker).is_some_and(|at| now - *at < timeout) {
+            if self.refusals.get(&worker).is_some_and(|refusal| now - refusal.at < REFUSAL_PAUSE) {
                 return (Readiness::Unable, 0);
             }
             let load = if by_load { handoff.load() } else { 0 };
             (handoff.readiness(now, timeout), load)
         })
+    }
+
+    /// A worker that has kept the connection it was tried with is like the others again.
+    fn forget_refusals(&mut self, workers: &mut Workers<'_>) {
+        let now = workers.now;
+        self.refusals.retain(|worker, refusal| {
+            let tried = !refusal.refused && now - refusal.at >= REFUSAL_PAUSE;
+            let mut kept = || workers.handoffs.get_mut(worker).is_some_and(|h| !h.has_unread());
+            !(tried && kept())
+        });
     }
 
     fn takes_part(&self, worker: WorkerId) -> bool {
@@ -254,11 +334,6 @@ impl Group {
     #[must_use]
     pub fn somebody_else_can(&self, worker: WorkerId, workers: &mut Workers<'_>) -> bool {
         let (now, timeout) = (workers.now, workers.options.handoff_timeout);
-        match workers.options.policy {
-            Policy::RoundRobin | Policy::LeastConnections => {}
-            // These clients belong to that worker.
-            Policy::IpHash | Policy::Custom => return false,
-        }
         let mut others = self.balancer.iter().flat_map(Balancer::workers).filter(|w| **w != worker);
         others.any(|other| {
             let handoff = workers.handoffs.get_mut(other);
@@ -267,7 +342,26 @@ impl Group {
     }
 }
 
-fn is_exhaustion(error: &io::Error) -> bool {
-    use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
-    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
+/// Errors of one connection rather than of the listening socket; see accept(2).
+fn is_about_the_client(error: &io::Error) -> bool {
+    use nix::libc::{
+        ECONNABORTED, EHOSTDOWN, EHOSTUNREACH, EINTR, ENETDOWN, ENETUNREACH, ENONET, ENOPROTOOPT,
+        EOPNOTSUPP, EPERM, EPROTO,
+    };
+    matches!(
+        error.raw_os_error(),
+        Some(
+            ECONNABORTED
+                | EHOSTDOWN
+                | EHOSTUNREACH
+                | EINTR
+                | ENETDOWN
+                | ENETUNREACH
+                | ENONET
+                | ENOPROTOOPT
+                | EOPNOTSUPP
+                | EPERM
+                | EPROTO
+        )
+    )
 }

@@ -25,6 +25,9 @@ const MAX_UNREAD: usize = 16;
 struct Unread {
     sequence: u64,
     sent: Instant,
+    listener: ListenerId,
+    /// It is this worker's alone, so it stays where it is.
+    bound: bool,
 }
 
 pub struct Handoff {
@@ -37,6 +40,8 @@ pub struct Handoff {
     /// The phase of the worker's loop when it was last looked at, and since when it is that one.
     phase: u64,
     phase_since: Instant,
+    /// What it has sent back could not be read for want of a descriptor; nobody will say it again.
+    has_returns: bool,
     /// The phase in which it left a connection unread for too long: blocked until it changes.
     blocked_in: Option<u64>,
 }
@@ -45,6 +50,8 @@ pub struct Handoff {
 pub struct TakenBack {
     pub listener: ListenerId,
     pub connection: OwnedFd,
+    /// It was for that worker alone.
+    pub bound: bool,
 }
 
 impl Handoff {
@@ -59,6 +66,7 @@ impl Handoff {
             unread: VecDeque::new(),
             phase: 0,
             phase_since: now,
+            has_returns: false,
             blocked_in: None,
         }
     }
@@ -109,12 +117,14 @@ impl Handoff {
         &self.page
     }
 
-    /// Sends a connection. `WouldBlock`, or any other error: it was not sent, nothing is lost.
+    /// Sends a connection; `bound` if no other worker may have it. `WouldBlock`, or any other error:
+    /// it was not sent, nothing is lost.
     pub fn hand(
         &mut self,
         listener: ListenerId,
         server: ServerId,
         connection: BorrowedFd<'_>,
+        bound: bool,
         now: Instant,
     ) -> io::Result<()> {
         let sequence = self.last_sequence + 1;
@@ -122,7 +132,7 @@ impl Handoff {
         fd::send(self.sender.as_fd(), &[IoSlice::new(&unit)], &[connection])?;
         self.last_sequence = sequence;
         self.last_sent = Some(now);
-        self.unread.push_back(Unread { sequence, sent: now });
+        self.unread.push_back(Unread { sequence, sent: now, listener, bound });
         Ok(())
     }
 
@@ -135,35 +145,78 @@ impl Handoff {
     /// Whether a connection waits for longer than `timeout` in front of a loop that does not turn.
     pub fn is_overdue(&mut self, now: Instant, timeout: Duration) -> bool {
         self.look(now);
-        let waits = self.unread.front().is_some_and(|oldest| now - oldest.sent >= timeout);
+        let mut free = self.unread.iter().filter(|unread| !unread.bound);
+        let waits = free.next().is_some_and(|oldest| now - oldest.sent >= timeout);
         waits && now - self.phase_since >= timeout
     }
 
+    /// The listeners of the connections that it has not read.
+    pub fn unread_listeners(&self) -> impl Iterator<Item = ListenerId> {
+        self.unread.iter().filter(|unread| !unread.bound).map(|unread| unread.listener)
+    }
+
     /// Reads back all that the worker has not read, and regards it as blocked until its loop turns.
+    ///
+    /// Stops early if this process has no number left for a descriptor; then it is still overdue.
     pub fn take_back(&mut self) -> Vec<TakenBack> {
         let mut taken = Vec::new();
         let mut buffer = [0; Unit::SIZE];
-        while let Ok(received) = fd::receive(self.receiver.as_fd(), &mut buffer) {
-            let (Some(unit), Some(connection)) =
-                (Unit::decode(&buffer[..received.bytes]), received.fds.into_iter().next())
-            else {
-                break;
-            };
-            taken.push(TakenBack { listener: unit.listener, connection });
-        }
-        // The socket is empty: what was sent and is not in `taken` has been read by the worker.
-        self.unread.clear();
         self.blocked_in = Some(self.phase);
+        while fd::has_free_number(self.receiver.as_fd()) {
+            let received = match fd::receive(self.receiver.as_fd(), &mut buffer) {
+                Ok(received) if received.bytes > 0 => received,
+                // The socket is empty: what was sent and is not in `taken` the worker has read.
+                _ => {
+                    self.unread.clear();
+                    self.poke();
+                    break;
+                }
+            };
+            // A poke of ours has no descriptor.
+            if let (Some(unit), Some(connection)) =
+                (Unit::decode(&buffer[..received.bytes]), received.fds.into_iter().next())
+            {
+                let mut bound = false;
+                self.unread.retain(|unread| {
+                    bound |= unread.sequence == unit.sequence && unread.bound;
+                    unread.sequence > unit.sequence
+                });
+                taken.push(TakenBack { listener: unit.listener, connection, bound });
+            }
+        }
         taken
+    }
+
+    /// Makes the worker's loop turn as soon as it can. One that only waits has nothing left to read
+    /// and would count as blocked for as long as nothing else happens to it.
+    fn poke(&self) {
+        let (listener, server) = (ListenerId(0), ServerId(0));
+        let unit = Unit { sequence: self.last_sequence, listener, server }.encode();
+        // The socket is empty, so there is room; a worker that is dead needs none.
+        let _ = fd::send(self.sender.as_fd(), &[IoSlice::new(&unit)], &[]);
+    }
+
+    /// Whether it has to be asked for returns without having said so.
+    #[must_use]
+    pub fn has_returns(&self) -> bool {
+        self.has_returns
     }
 
     /// Asks to be told when the worker's loop turns or when it has read a connection.
     pub fn want(&self) {
         self.page.wanted.store(1, Ordering::SeqCst);
+        // Whoever looks again after this must not see what was before it.
+        std::sync::atomic::fence(Ordering::SeqCst);
     }
 
     /// What the worker has sent back, if there is anything.
-    pub fn returned(&self) -> Option<(Return, Option<OwnedFd>)> {
+    ///
+    /// With no number left for a descriptor nothing is read; ask again later.
+    pub fn returned(&mut self) -> Option<(Return, Option<OwnedFd>)> {
+        self.has_returns = !fd::has_free_number(self.sender.as_fd());
+        if self.has_returns {
+            return None;
+        }
         let mut buffer = [0; Return::SIZE];
         let received = fd::receive(self.sender.as_fd(), &mut buffer).ok()?;
         let message = Return::decode(&buffer[..received.bytes])?;
@@ -208,7 +261,7 @@ mod tests {
 
     fn hand(handoff: &mut Handoff, now: Instant) {
         let (connection, _) = fd::stream_pair().unwrap();
-        handoff.hand(ListenerId(1), ServerId(1), connection.as_fd(), now).unwrap();
+        handoff.hand(ListenerId(1), ServerId(1), connection.as_fd(), false, now).unwrap();
     }
 
     /// Reads one unit as a worker does.
@@ -229,8 +282,10 @@ mod tests {
         assert!(!handoff.is_overdue(start, TIMEOUT));
         assert!(handoff.is_overdue(start + TIMEOUT, TIMEOUT));
         assert_eq!(handoff.take_back().len(), 2);
+        assert_eq!(read(&worker, &page), Some(3), "the poke");
         assert_eq!(read(&worker, &page), None);
         assert!(!handoff.has_unread());
+        assert!(handoff.take_back().is_empty());
     }
 
     #[test]

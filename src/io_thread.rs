@@ -24,9 +24,12 @@ use crate::sys::readiness::Readiness;
 /// How long accepting rests when this process has no descriptor left.
 const EXHAUSTION_PAUSE: Duration = Duration::from_millis(20);
 
+/// How often at least it is looked after what waits.
+const MAX_TICK: Duration = Duration::from_millis(5);
+
 /// What JavaScript's thread can ask for.
 enum Command {
-    AddWorker(WorkerId, Handoff),
+    AddWorker(WorkerId, Handoff, OwnedFd),
     Listen(WorkerId, ListenRequest, bool),
     Attach(WorkerId, ServerId),
     Close(WorkerId, ServerId),
@@ -35,6 +38,7 @@ enum Command {
         id: WorkerId,
         crashed: bool,
     },
+    EndLingering,
     Configure(Options, Option<Ask>),
     Decide(ListenerId, u64, Option<WorkerId>),
     /// Closes all sockets and ends the thread.
@@ -60,8 +64,14 @@ impl IoThread {
         Ok(Self { commands })
     }
 
-    pub fn add_worker(&self, id: WorkerId, handoff: Handoff) {
-        self.call(Command::AddWorker(id, handoff));
+    /// `returns` is a duplicate of the socket on which the worker sends something back.
+    pub fn add_worker(&self, id: WorkerId, handoff: Handoff, returns: OwnedFd) {
+        self.call(Command::AddWorker(id, handoff, returns));
+    }
+
+    /// Closes the listeners that wait for a successor of crashed workers.
+    pub fn end_lingering(&self) {
+        self.call(Command::EndLingering);
     }
 
     /// `None` if the worker is leaving and gets no answer.
@@ -159,11 +169,9 @@ async fn serve(mut commands: mpsc::UnboundedReceiver<(Command, oneshot::Sender<A
 fn execute(shared: &Rc<Shared>, command: Command) -> Answer {
     let mut primary = shared.primary.borrow_mut();
     match command {
-        Command::AddWorker(id, handoff) => {
-            if let Ok(socket) = handoff.sender().try_clone_to_owned() {
-                let task = tokio::task::spawn_local(take_returns(Rc::clone(shared), id, socket));
-                shared.returning.borrow_mut().insert(id, task);
-            }
+        Command::AddWorker(id, handoff, returns) => {
+            let task = tokio::task::spawn_local(take_returns(Rc::clone(shared), id, returns));
+            shared.returning.borrow_mut().insert(id, task);
             primary.add_worker(id, handoff);
         }
         Command::Listen(id, request, balanced) => {
@@ -186,6 +194,7 @@ fn execute(shared: &Rc<Shared>, command: Command) -> Answer {
             shared.resume(primary.remove_worker(id, crashed));
             shared.lingering.notify_one();
         }
+        Command::EndLingering => primary.end_lingering(),
         Command::Configure(options, ask) => primary.configure(options, ask),
         Command::Decide(listener, question, worker) => {
             shared.resume(primary.decide(listener, question, worker));
@@ -237,7 +246,14 @@ async fn accept(shared: Rc<Shared>, id: ListenerId, socket: Rc<OwnedFd>, resumed
                 shared.busy.notify_one();
                 resumed.notified().await;
             }
-            Accepted::Exhausted => tokio::time::sleep(EXHAUSTION_PAUSE).await,
+            Accepted::Some => {
+                shared.busy.notify_one();
+                tokio::task::yield_now().await;
+            }
+            Accepted::Exhausted => {
+                shared.busy.notify_one();
+                tokio::time::sleep(EXHAUSTION_PAUSE).await;
+            }
             Accepted::Gone => return,
         }
     }
@@ -260,7 +276,8 @@ async fn keep_time(shared: Rc<Shared>) {
     loop {
         shared.busy.notified().await;
         loop {
-            let pause = shared.primary.borrow().options().handoff_timeout;
+            let timeout = shared.primary.borrow().options().handoff_timeout;
+            let pause = timeout.min(MAX_TICK);
             tokio::time::sleep(pause).await;
             let (resume, again) = shared.primary.borrow_mut().tick(Instant::now());
             shared.resume(resume);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::balancer::Policy;
 use crate::group::{Accepted, Group, Question, Workers};
-use crate::handoff::Handoff;
+use crate::handoff::{Handoff, TakenBack};
 use crate::listener::Listener;
 use crate::protocol::{Bound, ListenRequest, ListenerId, Return, ServerId, WorkerId};
 
@@ -178,7 +178,7 @@ impl Primary {
         };
         let mut resume = Vec::new();
         for taken in handoff.take_back() {
-            resume.extend(self.put_back(taken.listener, taken.connection));
+            resume.extend(self.put_back(taken, None));
         }
         resume
     }
@@ -216,6 +216,14 @@ impl Primary {
         self.groups.values().filter_map(|group| group.lingers_until).min()
     }
 
+    /// Closes all of them now.
+    pub fn end_lingering(&mut self) {
+        for group in self.groups.values_mut().filter(|group| group.lingers_until.is_some()) {
+            group.lingers_until = Some(Instant::now());
+        }
+        self.expire(Instant::now());
+    }
+
     #[must_use]
     pub fn has_listener(&self, id: ListenerId) -> bool {
         self.groups.contains_key(&id)
@@ -248,18 +256,18 @@ impl Primary {
 
     /// Reads what a worker has sent back. Returns the listeners to resume.
     pub fn take_returns(&mut self, id: WorkerId) -> Vec<ListenerId> {
-        let mut resume = Vec::new();
-        while let Some(returned) = self.handoffs.get(&id).and_then(Handoff::returned) {
+        let mut resume = self.stalled();
+        while let Some(returned) = self.handoffs.get_mut(&id).and_then(Handoff::returned) {
             match returned {
                 (Return::Refused(listener), Some(connection)) => {
                     if let Some(group) = self.groups.get_mut(&listener) {
                         group.refused(id, Instant::now());
                     }
-                    resume.extend(self.put_back(listener, connection));
+                    let back = TakenBack { listener, connection, bound: false };
+                    resume.extend(self.put_back(back, None));
                 }
-                // Without its descriptor, dropped for want of a free number, there is nothing left.
-                (Return::Refused(_), None) => {}
-                (Return::Free, _) => resume.extend(self.paused()),
+                // That it can take one again is said by the message being there.
+                (Return::Refused(_), None) | (Return::Free, _) => {}
             }
         }
         resume
@@ -269,35 +277,50 @@ impl Primary {
     /// resume, and whether to look again after the handoff timeout.
     pub fn tick(&mut self, now: Instant) -> (Vec<ListenerId>, bool) {
         let timeout = self.options.handoff_timeout;
-        let mut resume = self.paused();
-        let overdue: Vec<_> = self
-            .handoffs
-            .iter_mut()
-            .filter_map(|(id, handoff)| handoff.is_overdue(now, timeout).then_some(*id))
-            .collect();
-        for id in overdue {
-            let mut workers =
-                Workers { handoffs: &mut self.handoffs, options: self.options, ask: &|_| (), now };
-            let mut groups = self.groups.values().filter(|group| group.members.contains_key(&id));
-            if groups.any(|group| group.somebody_else_can(id, &mut workers)) {
-                let taken = self.handoffs.get_mut(&id).map(Handoff::take_back);
-                for taken in taken.into_iter().flatten() {
-                    resume.extend(self.put_back(taken.listener, taken.connection));
-                }
+        let mut resume = self.stalled();
+        let ids: Vec<_> = self.handoffs.keys().copied().collect();
+        for id in ids {
+            if self.handoffs.get(&id).is_some_and(Handoff::has_returns) {
+                resume.extend(self.take_returns(id));
+            }
+            if !self.handoffs.get_mut(&id).is_some_and(|handoff| handoff.is_overdue(now, timeout)) {
+                continue;
+            }
+            let Some(handoff) = self.handoffs.get(&id) else { continue };
+            let mut listeners: Vec<_> = handoff.unread_listeners().collect();
+            listeners.dedup();
+            if !listeners.into_iter().any(|listener| self.somebody_else_can(listener, id, now)) {
+                continue;
+            }
+            let taken = self.handoffs.get_mut(&id).map(Handoff::take_back);
+            for taken in taken.into_iter().flatten() {
+                resume.extend(self.put_back(taken, Some(id)));
             }
         }
         let unread = self.handoffs.values_mut().any(Handoff::has_unread);
-        (resume, unread || self.groups.values().any(Group::needs_time))
+        let returns = self.handoffs.values().any(Handoff::has_returns);
+        (resume, unread || returns || self.groups.values().any(Group::needs_time))
     }
 
-    fn paused(&self) -> Vec<ListenerId> {
-        self.groups.values().filter(|group| group.paused).map(|group| group.id).collect()
+    /// Whether a worker other than `id` could take a connection of that listener. One that is closed
+    /// has nobody to wait for: its connections are to be closed.
+    fn somebody_else_can(&mut self, listener: ListenerId, id: WorkerId, now: Instant) -> bool {
+        let Some(group) = self.groups.get(&listener) else { return true };
+        let mut workers =
+            Workers { handoffs: &mut self.handoffs, options: self.options, ask: &|_| (), now };
+        group.somebody_else_can(id, &mut workers)
     }
 
-    /// A connection to a listener that is closed by now is closed as well.
-    fn put_back(&mut self, listener: ListenerId, connection: OwnedFd) -> Option<ListenerId> {
-        self.groups.get_mut(&listener)?.put_back(connection);
-        Some(listener)
+    fn stalled(&self) -> Vec<ListenerId> {
+        self.groups.values().filter(|group| group.is_stalled()).map(|group| group.id).collect()
+    }
+
+    /// A connection to a listener that is closed by now is closed as well. `worker`: who had it, and
+    /// keeps it if it was bound to that one.
+    fn put_back(&mut self, taken: TakenBack, worker: Option<WorkerId>) -> Option<ListenerId> {
+        let owner = worker.filter(|_| taken.bound);
+        self.groups.get_mut(&taken.listener)?.put_back(taken.connection, owner);
+        Some(taken.listener)
     }
 }
 

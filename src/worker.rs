@@ -3,8 +3,9 @@
 //!
 //! No libuv in here: `addon/worker.rs` calls it from the loop's prepare and check callbacks.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use crate::protocol::{ListenerId, Return, Unit};
@@ -12,15 +13,29 @@ use crate::shared::WorkerPage;
 use crate::sys::fd;
 use crate::sys::memory::Shared;
 
+/// What [`Worker::take`] found.
+pub enum Taken {
+    Connection(Unit, OwnedFd),
+    Nothing,
+    /// This process has no number for another descriptor: what waits is left to the primary.
+    Starved,
+    /// The primary has given this worker up, or has ended.
+    End,
+}
+
 pub struct Worker {
     connections: OwnedFd,
     page: Shared<WorkerPage>,
+    /// How many descriptors this process may have, and whether it has many.
+    limit: u64,
+    careful: Cell<bool>,
 }
 
 impl Worker {
     /// From the two descriptors of the primary's `Hello`.
     pub fn new(connections: OwnedFd, page: &OwnedFd) -> io::Result<Self> {
-        Ok(Self { connections, page: Shared::open(page)? })
+        let page = Shared::open(page)?;
+        Ok(Self { connections, page, limit: fd::limit(), careful: Cell::new(true) })
     }
 
     /// Becomes readable when a connection waits.
@@ -39,15 +54,33 @@ impl Worker {
     }
 
     /// Takes the connection that has waited longest, if there is one.
-    pub fn take(&self) -> Option<(Unit, OwnedFd)> {
+    pub fn take(&self) -> Taken {
+        let socket = self.connections.as_fd();
+        if self.careful.get() && !fd::has_free_number(socket) {
+            return Taken::Starved;
+        }
         let mut buffer = [0; Unit::SIZE];
-        let received = fd::receive(self.connections.as_fd(), &mut buffer).ok()?;
-        let unit = Unit::decode(&buffer[..received.bytes])?;
+        let received = match fd::receive(socket, &mut buffer) {
+            Ok(received) if received.bytes > 0 => received,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Taken::Nothing,
+            _ => return Taken::End,
+        };
+        let Some(unit) = Unit::decode(&buffer[..received.bytes]) else { return Taken::End };
         self.page.read_phase.store(self.page.phase.load(Ordering::Relaxed), Ordering::Release);
         self.page.last_read.store(unit.sequence, Ordering::Release);
         self.tell_if_wanted();
-        // Without its descriptor (this process has none left) the connection is lost.
-        Some((unit, received.fds.into_iter().next()?))
+        // A unit without a descriptor only makes this loop turn.
+        let Some(connection) = received.fds.into_iter().next() else { return Taken::Nothing };
+        // Numbers are given from below, so a high one says that few are left.
+        let number = u64::try_from(connection.as_raw_fd()).unwrap_or_default();
+        self.careful.set(number > self.limit / 2);
+        Taken::Connection(unit, connection)
+    }
+
+    /// Whether there is a number for another descriptor again.
+    #[must_use]
+    pub fn is_fed(&self) -> bool {
+        fd::has_free_number(self.connections.as_fd())
     }
 
     /// Gives a connection back, for another worker.

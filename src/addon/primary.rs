@@ -160,6 +160,12 @@ impl Primary {
         Ok(WorkerLink { id, io: Rc::clone(&self.io), channel, child_end, goodbye, page })
     }
 
+    /// Closes the listening sockets that wait for a successor of crashed workers.
+    #[napi]
+    pub fn end_lingering(&self) {
+        self.io.end_lingering();
+    }
+
     /// Closes all listening sockets and ends the thread; for the end of the process.
     #[napi]
     pub fn stop(&self) {
@@ -173,7 +179,9 @@ impl Primary {
         let (page, memory) = Shared::<WorkerPage>::create(c"rust-cluster-worker")?;
         let ours_too = Shared::open(&memory)?;
         let hello = vec![receiver.try_clone()?, memory];
-        self.io.add_worker(id, Handoff::new(sender, receiver, page, Instant::now()));
+        let returns = sender.try_clone()?;
+        let handoff = Handoff::new(sender, receiver, page, Instant::now());
+        self.io.add_worker(id, handoff, returns);
         Ok((ours, theirs, hello, ours_too))
     }
 }
@@ -308,6 +316,12 @@ impl WorkerLink {
     #[napi]
     pub fn acknowledge_leave(&self) {
         self.channel.send_control(&ToWorker::LeaveAcknowledged, Vec::new());
+    }
+
+    /// The channel is being closed from this side: that is no crash.
+    #[napi]
+    pub fn goodbye(&self) {
+        self.goodbye.set(true);
     }
 
     /// The worker is gone: its unread connections go to others. A listener whose last worker did

@@ -1,4 +1,4 @@
-//! sd_notify(3): telling the service manager about this process's state.
+//! `sd_notify(3)`: telling the service manager about this process's state.
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};

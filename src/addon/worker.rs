@@ -14,7 +14,7 @@ use super::js_error;
 use crate::protocol::{ListenRequest, ListenerId, ServerId, Target, ToPrimary, ToWorker};
 use crate::sys::fd;
 use crate::sys::uv::{Check, Interest, Poll, Prepare};
-use crate::worker::Worker as Core;
+use crate::worker::{Taken, Worker as Core};
 
 /// What `net` and `dgram` ask for when a server listens or a socket binds in a worker.
 #[napi(object)]
@@ -71,6 +71,8 @@ struct Connections {
     core: Core,
     /// The socket was readable in this turn.
     readable: Cell<bool>,
+    /// There was no number for another descriptor.
+    starved: Cell<bool>,
     channel: Weak<SharedChannel>,
     /// Refused connections that the socket had no room for.
     unreturned: RefCell<Vec<(ListenerId, OwnedFd)>>,
@@ -84,20 +86,48 @@ impl Connections {
         self.core.enter_phase(false);
         self.unreturned
             .borrow_mut()
-            .retain(|(listener, connection)| self.core.refuse(*listener, connection).is_err());
+            .retain(|(listener, connection)| is_later(self.core.refuse(*listener, connection)));
+        if self.starved.get() && self.core.is_fed() {
+            self.starved.set(false);
+            self.watch(true);
+        }
         if !self.readable.replace(false) {
             return;
         }
-        if let (Some((unit, connection)), Some(channel)) =
-            (self.core.take(), self.channel.upgrade())
-        {
-            channel.call(Event::Connection {
-                server: unit.server.0,
-                listener: unit.listener.0,
-                fd: connection.into_raw_fd(),
-            });
+        match self.core.take() {
+            Taken::Connection(unit, connection) => {
+                if let Some(channel) = self.channel.upgrade() {
+                    channel.call(Event::Connection {
+                        server: unit.server.0,
+                        listener: unit.listener.0,
+                        fd: connection.into_raw_fd(),
+                    });
+                }
+            }
+            Taken::Nothing => {}
+            Taken::Starved => {
+                self.starved.set(true);
+                self.watch(false);
+            }
+            Taken::End => self.watch(false),
         }
     }
+
+    /// Takes connections, or leaves them to the primary, which gives them to others.
+    fn watch(&self, wanted: bool) {
+        if let Some(poll) = self.poll.get() {
+            // Fails only for a descriptor that cannot be polled, and then it did at the start.
+            let _ = poll.watch(Interest { readable: wanted, writable: false });
+        }
+    }
+}
+
+/// The socket has no room now. Any other error is the primary's end, which no connection survives.
+fn is_later(result: std::io::Result<()>) -> bool {
+    result.is_err_and(|error| {
+        error.kind() == std::io::ErrorKind::WouldBlock
+            || error.raw_os_error() == Some(nix::libc::ETOOMANYREFS)
+    })
 }
 
 /// This process as a worker.
@@ -125,6 +155,7 @@ impl Worker {
             check: OnceCell::new(),
             core,
             readable: Cell::new(false),
+            starved: Cell::new(false),
             channel: Rc::downgrade(&channel),
             unreturned: RefCell::default(),
         });
@@ -181,6 +212,8 @@ impl Worker {
     /// Says that the channel is about to end because this worker wants it.
     #[napi]
     pub fn goodbye(&self) {
+        // What it would read from now on it could not give back any more.
+        self.connections.watch(false);
         self.channel.send_control(&ToPrimary::Goodbye, Vec::new());
     }
 
@@ -189,7 +222,7 @@ impl Worker {
     pub fn refuse(&self, listener: u32, connection: i32) -> Result<()> {
         let connection = fd::adopt(connection).map_err(|error| js_error(&error))?;
         let listener = ListenerId(listener);
-        if self.connections.core.refuse(listener, &connection).is_err() {
+        if is_later(self.connections.core.refuse(listener, &connection)) {
             self.connections.unreturned.borrow_mut().push((listener, connection));
         }
         Ok(())
