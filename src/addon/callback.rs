@@ -6,7 +6,9 @@ use std::cell::Cell;
 use std::ptr;
 
 use napi::JsValue;
-use napi::bindgen_prelude::{Env, Function, Result, ToNapiValue, check_status, sys};
+use napi::bindgen_prelude::{
+    Env, Function, Result, ToNapiValue, TypeName, ValueType, check_status, sys,
+};
 
 use crate::sys::uv::Loop;
 
@@ -90,18 +92,42 @@ impl Drop for Callback {
     }
 }
 
-/// A string of JavaScript's: one byte a character where it can be, which is only copied.
-///
-/// # Safety
-/// `env` is valid and this is its thread, within a handle scope.
-pub unsafe fn new_string(env: sys::napi_env, text: &str) -> Result<sys::napi_value> {
-    let create =
-        if text.is_ascii() { sys::napi_create_string_latin1 } else { sys::napi_create_string_utf8 };
-    let length = isize::try_from(text.len()).unwrap_or(isize::MAX);
-    let mut value = ptr::null_mut();
-    // SAFETY: as the caller promises; `length` bytes are readable.
-    check_status!(unsafe { create(env, text.as_ptr().cast(), length, &raw mut value) })?;
-    Ok(value)
+/// Text of a message, as it came, to be a string in JavaScript.
+pub struct Text(String);
+
+impl Text {
+    /// `None` if it is not UTF-8.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Option<Self> {
+        String::from_utf8(bytes).ok().map(Self)
+    }
+}
+
+impl TypeName for Text {
+    fn type_name() -> &'static str {
+        "string"
+    }
+
+    fn value_type() -> ValueType {
+        ValueType::String
+    }
+}
+
+impl ToNapiValue for Text {
+    // SAFETY: the trait's, that `env` is valid and this is its thread, within a handle scope.
+    unsafe fn to_napi_value(env: sys::napi_env, Self(text): Self) -> Result<sys::napi_value> {
+        // ASCII is by far the most common and is only copied; V8 decodes the rest.
+        let create = if text.is_ascii() {
+            sys::napi_create_string_latin1
+        } else {
+            sys::napi_create_string_utf8
+        };
+        let length = isize::try_from(text.len()).unwrap_or(isize::MAX);
+        let mut value = ptr::null_mut();
+        // SAFETY: as the caller promises; `length` bytes are readable.
+        check_status!(unsafe { create(env, text.as_ptr().cast(), length, &raw mut value) })?;
+        Ok(value)
+    }
 }
 
 /// The event loop of the calling thread.

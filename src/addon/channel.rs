@@ -5,17 +5,18 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
 use napi::bindgen_prelude::{Env, Result, Uint8Array};
 use napi_derive::napi;
 use serde::Serialize;
 
-use super::callback::{Callback, event_loop};
+use super::batch::{Batch, Item};
+use super::callback::{Callback, Text, event_loop};
 use super::event::Event;
 use super::js_error;
-use super::text::Text;
+
 use crate::channel::{Channel as Core, Frame};
 use crate::protocol::Kind;
 use crate::sys::fd;
@@ -248,68 +249,6 @@ fn negative_errno(error: &io::Error) -> i32 {
     match error.kind() {
         io::ErrorKind::InvalidInput if error.raw_os_error().is_none() => -nix::libc::EMSGSIZE,
         _ => -error.raw_os_error().unwrap_or(nix::libc::EIO),
-    }
-}
-
-/// The frames of one read; neighbouring JSON frames become one.
-#[derive(Default)]
-struct Batch {
-    items: Vec<Item>,
-    json: Vec<u8>,
-    count: u32,
-}
-
-enum Item {
-    Json(Vec<u8>, u32),
-    Text(Vec<u8>),
-    Broadcast(Kind, u32, Vec<u8>),
-    Control(Vec<u8>, Vec<OwnedFd>),
-    Event(Event),
-}
-
-impl Batch {
-    fn add(&mut self, frame: Frame<'_>) {
-        if frame.kind == Kind::Json {
-            if self.count > 0 {
-                self.json.push(b',');
-            }
-            self.json.extend_from_slice(frame.payload);
-            self.count += frame.count;
-            return;
-        }
-        self.finish_json();
-        let fd = |fds: Vec<OwnedFd>| fds.into_iter().next().map(IntoRawFd::into_raw_fd);
-        self.items.push(match frame.kind {
-            Kind::Json => return,
-            Kind::Control => Item::Control(frame.payload.to_vec(), frame.fds),
-            Kind::Advanced => {
-                let (bytes, count) = (frame.payload.into(), frame.count);
-                Item::Event(Event::Advanced { bytes, count })
-            }
-            Kind::Text => Item::Text(frame.payload.to_vec()),
-            Kind::JsonBroadcast => Item::Broadcast(Kind::Json, frame.count, frame.payload.to_vec()),
-            Kind::AdvancedBroadcast => {
-                Item::Broadcast(Kind::Advanced, frame.count, frame.payload.to_vec())
-            }
-            Kind::JsonHandle => {
-                let text = String::from_utf8_lossy(frame.payload).into_owned();
-                Item::Event(Event::JsonHandle { text, fd: fd(frame.fds) })
-            }
-            Kind::AdvancedHandle => {
-                let bytes = frame.payload.into();
-                Item::Event(Event::AdvancedHandle { bytes, fd: fd(frame.fds) })
-            }
-            Kind::HandleReceived => {
-                Item::Event(Event::HandleReceived { received: frame.payload == [1] })
-            }
-        });
-    }
-
-    fn finish_json(&mut self) {
-        if self.count > 0 {
-            let text = std::mem::take(&mut self.json);
-            self.items.push(Item::Json(text, std::mem::take(&mut self.count)));
-        }
     }
 }
 

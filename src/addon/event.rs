@@ -5,7 +5,7 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 
-use super::text::Text;
+use super::callback::Text;
 use crate::protocol::{Bound, SocketName};
 
 /// The local address of a bound socket, as `handle.getsockname()` fills it in.

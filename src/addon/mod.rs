@@ -3,12 +3,12 @@
 //! They translate: arguments into the core's types, what the core says into [`event::Event`]s. One
 //! ordered callback per channel carries everything from Rust to JavaScript.
 
+pub mod batch;
 pub mod callback;
 pub mod channel;
 pub mod event;
 pub mod primary;
 pub mod systemd;
-pub mod text;
 pub mod worker;
 
 use napi::bindgen_prelude::{Error, Status};
