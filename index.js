@@ -23,12 +23,23 @@ function loadAddon() {
   try {
     return require('./native');
   } catch (error) {
-    const { message } = /** @type {Error} */ (error);
     process.emitWarning(
       `falling back to node:cluster, because the native core for ${process.platform}-${process.arch} ` +
-        `could not be loaded: ${message.split('\n')[0]}`,
+        `could not be loaded: ${reasonOf(error)}`,
       { code: 'RUST_CLUSTER_FALLBACK', type: 'RustClusterWarning' },
     );
     return undefined;
   }
+}
+
+/**
+ * The loader tries several places and chains its errors; most say only that nothing was there.
+ * @param {any} error
+ */
+function reasonOf(error) {
+  for (let cause = error?.cause; cause; cause = cause.cause) {
+    const [line] = String(cause.message).split('\n');
+    if (!line.startsWith('Cannot find module')) return line;
+  }
+  return 'there is no binary for this platform';
 }

@@ -42,6 +42,7 @@ test('the tarball holds what runs and what is needed to build it elsewhere, and 
   const expected = [
     ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', 'scripts'],
     ['index.d.ts', 'index.js', 'index.mjs', 'lib', 'register.d.ts', 'register.js'],
+    ['bin', 'docs', 'schema.json'],
     ['native.d.ts', 'native.js', ...fs.readdirSync(root).filter((name) => BINARY.test(name))],
     ['Cargo.lock', 'Cargo.toml', 'build.rs', 'src'],
   ];

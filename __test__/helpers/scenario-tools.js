@@ -27,6 +27,13 @@ async function exitOf(worker) {
   return [worker.process.exitCode, worker.process.signalCode];
 }
 
+/** Waits until so many workers are gone altogether: dead and disconnected, whichever is first. */
+async function gone(cluster, count) {
+  const ends = [times(cluster, 'exit', count), times(cluster, 'disconnect', count)];
+  const [exits] = await Promise.all(ends);
+  return exits;
+}
+
 /** Connects and gives all that the server says until it ends, or the code of the error. */
 function ask(address) {
   return new Promise((resolve) => {
@@ -120,6 +127,7 @@ module.exports = {
   factsOf,
   freePort,
   freeUdpPort,
+  gone,
   hasIPv6,
   hasPrivilegedPorts,
   isNode,

@@ -82,9 +82,9 @@ scenarios['a primary told to disconnect by its parent lets its workers end first
     primary.disconnect();
     log(await once(primary, 'exit'));
   },
-  async primary({ cluster, log }) {
+  async primary({ cluster, log, logIn }) {
     const worker = cluster.fork();
-    process.on('disconnect', () => cluster.disconnect(() => log('called back')));
+    process.on('disconnect', () => cluster.disconnect(() => logIn('callback', 'called')));
     await once(worker, 'online');
     process.send('ready');
     log(await once(worker, 'exit'));

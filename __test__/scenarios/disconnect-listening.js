@@ -4,7 +4,8 @@
 
 const http = require('node:http');
 const net = require('node:net');
-const { ask, exitOf, once, times, underBothPolicies } = require('../helpers/scenario-tools');
+const { ask, exitOf, gone, once, times } = require('../helpers/scenario-tools');
+const { underBothPolicies } = require('../helpers/scenario-tools');
 
 function listen(then) {
   return net.createServer((socket) => socket.end('hello')).listen(0, '127.0.0.1', then);
@@ -167,7 +168,7 @@ module.exports = underBothPolicies(() => ({
         const [address] = await once(worker, 'listening');
         log(worker.id, address, await ask({ port }));
         worker.kill('SIGKILL');
-        await once(worker, 'exit');
+        await gone(cluster, 1);
       }
       log(Object.keys(cluster.workers), await ask({ port }), { port });
       cluster.disconnect();
@@ -176,10 +177,10 @@ module.exports = underBothPolicies(() => ({
   },
 
   'a worker is told to disconnect while it starts to listen': {
-    async primary({ cluster, log, watch }) {
+    async primary({ cluster, log, logIn, watch }) {
       watch();
       const worker = cluster.fork();
-      log(cluster.disconnect(() => log('called back', cluster.workers)));
+      log(cluster.disconnect(() => logIn('callback', cluster.workers)));
       await Promise.all([once(worker, 'exit'), once(worker, 'disconnect')]);
     },
     worker: () => listen(),

@@ -2,7 +2,7 @@
 
 // Leaving: worker.disconnect, cluster.disconnect, destroy, kill, and the loss of the channel.
 
-const { once, times } = require('../helpers/scenario-tools');
+const { gone, once, times } = require('../helpers/scenario-tools');
 
 const scenarios = {};
 
@@ -21,11 +21,11 @@ scenarios['cluster.disconnect without workers calls back, but not at once'] = {
 };
 
 scenarios['workers that are idle or not yet online are gone at the callback'] = {
-  async primary({ cluster, log }) {
+  async primary({ cluster, log, logIn }) {
     const { fork, disconnect } = cluster;
     const workers = [fork(), fork()];
     await once(workers[0], 'online');
-    disconnect(() => log('called back', cluster.workers));
+    disconnect(() => logIn('callback', cluster.workers));
     log(
       workers.map((worker) => worker.exitedAfterDisconnect),
       cluster.workers,
@@ -43,7 +43,7 @@ scenarios['cluster.disconnect as a listener leaves out who has disconnected alre
     worker.on('disconnect', cluster.disconnect);
     worker.on('disconnect', () => log('listed', Object.keys(cluster.workers)));
     worker.process.disconnect();
-    await once(worker, 'exit');
+    await gone(cluster, 1);
     log('listed', Object.keys(cluster.workers));
   },
   worker: () => {},
@@ -131,7 +131,7 @@ scenarios['many workers told at once to leave in different ways all end well'] =
       for (const worker of connected) worker.send('still there?');
     });
     for (const worker of workers) worker.send('go');
-    const ends = await times(cluster, 'exit', workers.length);
+    const ends = await gone(cluster, workers.length);
     log(
       ends.map(([, ...rest]) => rest),
       cluster.workers,

@@ -3,7 +3,8 @@
 // Which events come when a worker lives and dies, and what the primary makes of them.
 
 const net = require('node:net');
-const { ask, exitOf, once, times, underBothPolicies } = require('../helpers/scenario-tools');
+const { ask, exitOf, gone, once, times } = require('../helpers/scenario-tools');
+const { underBothPolicies } = require('../helpers/scenario-tools');
 
 function listen(then) {
   return net.createServer((socket) => socket.end('hello')).listen(0, '127.0.0.1', then);
@@ -15,7 +16,7 @@ scenarios['a worker that exits with a code'] = {
   async primary({ cluster, log, watch }) {
     watch();
     const worker = cluster.fork();
-    const [[exited, ...rest]] = await times(cluster, 'exit', 1);
+    const [[exited, ...rest]] = await gone(cluster, 1);
     log(exited === worker, rest, cluster.workers);
   },
   worker: () => process.exit(42),

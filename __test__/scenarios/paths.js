@@ -119,8 +119,10 @@ const common = () => ({
       const stdio = ['ignore', 'inherit', 'inherit', server._handle, 'ipc'];
       const primary = start('primary', { stdio });
       await once(primary, 'message');
-      log(await ask({ path: file }));
+      // Closed it would take the file away, and open it might be the one that accepts.
+      fs.renameSync(file, `${file} elsewhere`);
       server.close();
+      log(await ask({ path: `${file} elsewhere` }));
       primary.send('end');
       log(await once(primary, 'exit'));
     },

@@ -3,7 +3,7 @@
 // The Worker object: how it is made, its ids, states and predicates, on both sides.
 
 const { EventEmitter } = require('node:events');
-const { ask, once, times } = require('../helpers/scenario-tools');
+const { ask, gone, once, times } = require('../helpers/scenario-tools');
 
 const scenarios = {};
 
@@ -135,11 +135,11 @@ scenarios['ids count up and are not used again'] = {
       first.map(({ id }) => id),
       Object.keys(cluster.workers),
     );
-    await times(cluster, 'exit', 2);
+    await gone(cluster, 2);
     log(Object.keys(cluster.workers));
     const third = cluster.fork();
     log(third.id, Object.keys(cluster.workers));
-    await once(third, 'exit');
+    await gone(cluster, 1);
     log(Object.keys(cluster.workers));
   },
   worker({ cluster, log }) {

@@ -1,0 +1,182 @@
+'use strict';
+
+// For the tests of what becomes of connections: workers that answer, clients that ask, and a look
+// at processes from outside. Nothing in here knows how connections reach a worker.
+
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const { setImmediate: nextTurn } = require('node:timers/promises');
+
+const { start } = require('./program');
+
+module.exports = {
+  ask,
+  cpuOf,
+  descriptorsOf,
+  fixture,
+  holder,
+  refused,
+  requestsIn,
+  settle,
+  socketPath,
+  startWorkers,
+  stop,
+  until,
+  workerIs,
+};
+
+/** How long a condition of another process is looked for. */
+const PATIENCE = 20_000;
+
+/** The path of a fixture. @param {string} name */
+function fixture(name) {
+  return path.join(__dirname, '..', 'fixtures', 'connections', name);
+}
+
+/** A temporary directory of the test's own. @param {import('node:test').TestContext} t */
+function temporary(t) {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'rc-connections-'));
+  t.after(() => fs.rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** Where a server can listen on a Unix socket. @param {import('node:test').TestContext} t */
+function socketPath(t) {
+  return path.join(temporary(t), 'socket');
+}
+
+/** A worker that is told to hold is blocked until `release` is called; no clock is involved. */
+function holder(t) {
+  const file = path.join(temporary(t), 'released');
+  return { file, command: `hold ${file}`, release: () => fs.writeFileSync(file, '') };
+}
+
+/**
+ * Starts `answer.js` and waits until all its workers listen.
+ *
+ * @param {import('node:test').TestContext} t
+ * @param {object} [options] of the fixture: `workers`, `listen`, `server`, `signal`, `settings`
+ * @param {object} [how] options of `start`, and `limit`: how many descriptors a process may have
+ */
+async function startWorkers(t, options = {}, { limit, ...how } = {}) {
+  const args = [JSON.stringify(options)];
+  const program = limit
+    ? start(t, fixture('limited.js'), { ...how, args: [`${limit}`, fixture('answer.js'), ...args] })
+    : start(t, fixture('answer.js'), { ...how, args });
+  const { pid } = await program.next('primary');
+  const workers = [];
+  for (let count = options.workers ?? 2; count > 0; count--) {
+    workers.push(await program.next('listening'));
+  }
+  workers.sort((one, other) => one.worker - other.worker);
+  const target = options.listen?.path
+    ? { path: options.listen.path }
+    : { port: workers[0].port, host: '127.0.0.1' };
+  return { program, pid, workers, target };
+}
+
+/**
+ * Asks on a fresh connection. Resolves with the answer when the server has ended it, rejects if it
+ * ends without one.
+ *
+ * @param {net.NetConnectOpts} target
+ * @param {string} [command] what the worker shall do
+ * @param {() => void} [sent] called when the command is on its way
+ * @returns {Promise<string>}
+ */
+function ask(target, command = 'answer', sent = () => {}) {
+  return new Promise((resolve, reject) => {
+    let answer = '';
+    const socket = net.connect(target, () => socket.write(`${++asked} ${command}\n`, sent));
+    socket.setEncoding('utf8').on('data', (text) => (answer += text));
+    socket.on('error', reject);
+    socket.on('end', () => {
+      if (answer.endsWith('\n')) resolve(answer.trim());
+      else reject(new Error(`'${command}' has ended without an answer`));
+    });
+  });
+}
+
+/** Every request has a number of its own, so that it is recognised in what workers print. */
+let asked = 0;
+
+/** The error with which a connection to the target fails, or undefined. */
+async function refused(target) {
+  try {
+    await ask(target);
+    return undefined;
+  } catch (error) {
+    return error.code;
+  }
+}
+
+/**
+ * What workers have said of requests and connections, when all is over.
+ *
+ * @param {import('./program').Program} program ended
+ */
+function requestsIn(program) {
+  const events = program.stdout.split('\n').filter((line) => line.startsWith('{'));
+  const all = events.map((line) => JSON.parse(line));
+  const numbers = all.filter(({ event }) => event === 'request').map(({ number }) => number);
+  return {
+    connections: all.filter(({ event }) => event === 'connection').length,
+    requests: numbers.length,
+    distinct: new Set(numbers).size,
+  };
+}
+
+/**
+ * Waits until no worker is still at a connection or at its start; the program was started with
+ * `signal: 'settle'`. Resolves with how many connections each worker has open.
+ */
+async function settle(pid, program) {
+  process.kill(pid, 'SIGUSR2');
+  return (await program.next('settled')).connections;
+}
+
+/** Freezes a process, and waits until it is. */
+async function stop(pid) {
+  process.kill(pid, 'SIGSTOP');
+  await until(() => statOf(pid)[0] === 'T');
+}
+
+/** Asks until the worker of that number answers: it takes part in the round. */
+async function workerIs(target, number) {
+  await until(async () => (await ask(target)) === `${number}`);
+}
+
+/** Looks at something that makes no event again and again, until it is so. */
+async function until(condition) {
+  const giveUp = Date.now() + PATIENCE;
+  while (!(await condition())) {
+    if (Date.now() > giveUp) throw new Error(`never: ${condition}`);
+    await nextTurn();
+  }
+}
+
+/** The fields of /proc/PID/stat from the state on. */
+function statOf(pid) {
+  const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+/** Milliseconds of CPU that a process has used; the kernel counts in steps of 10. */
+function cpuOf(pid) {
+  const [user, system] = statOf(pid).slice(11, 13);
+  return (Number(user) + Number(system)) * 10;
+}
+
+/** What each descriptor of a process is open on. */
+function descriptorsOf(pid) {
+  const directory = `/proc/${pid}/fd`;
+  return fs.readdirSync(directory).flatMap((fd) => {
+    try {
+      return [fs.readlinkSync(path.join(directory, fd))];
+    } catch {
+      return []; // closed since the listing
+    }
+  });
+}
