@@ -157,6 +157,8 @@ const scenarios = underBothPolicies(common);
 
 // With a shared handle the builtin forgets them.
 scenarios['readableAll and writableAll set the mode of the socket'] = {
+  // libuv, since it is in Node 22, replaces all other bits, so that not even the owner has them.
+  supported: () => Number.parseInt(process.versions.node, 10) < 22,
   async primary({ cluster, tmp }) {
     process.umask(0o077);
     for (const options of [{}, { readableAll: true }, { readableAll: true, writableAll: true }]) {
