@@ -12,6 +12,7 @@ const cluster = require('rust-cluster');
 require('./express');
 
 const REQUESTS = 200;
+const CLIENTS = 8;
 
 if (cluster.isPrimary) {
   const listening = new Set();
@@ -25,7 +26,11 @@ if (cluster.isPrimary) {
 
 async function demonstrate(url) {
   try {
-    const answers = await Promise.all(Array.from({ length: REQUESTS }, () => ask(url)));
+    const answers = [];
+    const client = async () => {
+      for (let n = 0; n < REQUESTS / CLIENTS; n++) answers.push(await ask(url));
+    };
+    await Promise.all(Array.from({ length: CLIENTS }, client));
     console.log(`\n${REQUESTS} requests, each on a new connection:\n\n${table(answers)}\n`);
     console.log(`Open ${url}, or repeat: curl ${url}`);
     console.log('Ctrl-C stops the server.');
