@@ -9,7 +9,9 @@ const { test } = require('node:test');
 
 const { loadConfig } = require('../lib/cli/config');
 const { KINDS } = require('../lib/cli/kinds');
+const { OPTIONS } = require('../lib/cli/options');
 const { makeSchema } = require('../lib/cli/schema');
+const { resolveOptions } = require('../lib/supervisor/options');
 const { sandbox } = require('./helpers/cli');
 
 const USAGE = 2;
@@ -18,6 +20,20 @@ test('schema.json is what the table of options makes', () => {
   const file = path.join(__dirname, '..', 'schema.json');
   const hint = 'run: node lib/cli/schema.js > schema.json && npx prettier --write schema.json';
   assert.deepEqual(JSON.parse(fs.readFileSync(file, 'utf8')), JSON.parse(makeSchema()), hint);
+});
+
+test('the defaults in help and schema are those of the supervisor, and none of its is forgotten', () => {
+  const { waitReady, ...said } = Object.fromEntries(
+    OPTIONS.filter(({ goesTo }) => goesTo === 'supervisor').map((each) => [
+      each.key,
+      each.byDefault,
+    ]),
+  );
+  assert.equal(waitReady, false);
+  // The command has these in hand itself.
+  const { captureStderr, log, random, signals, ...real } = resolveOptions();
+  assert.ok(captureStderr && log && random && signals);
+  assert.deepEqual(said, real);
 });
 
 const FORMATS = {

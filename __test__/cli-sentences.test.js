@@ -44,6 +44,11 @@ const SAID = [
     'worker 1 (pid 77) gets SIGTERM: the app stops',
   ],
   [
+    { event: 'kill', signal: 'SIGTERM', reason: 'reload', drained: true, ...worker },
+    'info',
+    'worker 1 (pid 77) has ended all connections: it gets SIGTERM',
+  ],
+  [
     { event: 'exit', ...exit, expected: false, ...worker },
     'error',
     'worker 1 (pid 77) ended unexpectedly after 250 ms: exit code 3',

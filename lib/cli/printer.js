@@ -18,6 +18,9 @@ module.exports = { makePrinter };
 
 const OWN_NAME = 'rust-cluster';
 
+/** For who sits at the terminal. */
+const HINT = 'Ctrl-C stops it; from another terminal: rust-cluster status, reload, scale, stop';
+
 /** What an escape sequence begins with. */
 const ESCAPE = '\x1b';
 
@@ -64,6 +67,9 @@ function personPrinter(time) {
       const prefix = paint.dim(`${clock()}${OWN_NAME} |`);
       const lines = said.text.split('\n').map((line) => `${prefix} ${write(line)}\n`);
       process[stream].write(lines.join(''));
+      if (event.event === 'running' && process.stdout.isTTY) {
+        process.stdout.write(`${prefix} ${paint.dim(HINT)}\n`);
+      }
     },
     output(slot, pid, stream, line) {
       const paint = paints[stream];

@@ -19,7 +19,7 @@ const REASONS = {
   connections: 'its number of connections',
   hang: 'it hangs',
   'not-ready': 'it did not become ready',
-  self: 'it wants to',
+  self: 'it asked to go',
   disconnect: 'somebody disconnected it',
 };
 
@@ -39,7 +39,7 @@ const INFO = {
   reload: ({ generation }) => `reload: replacing all workers (generation ${generation})`,
   reloaded: ({ workers, ms }) => `reloaded: ${count(workers)} replaced in ${duration(ms)}`,
   signal: ({ signal, action }) => `${signal}: ${SIGNAL_ACTIONS[action]}`,
-  stop: () => 'stopping: requests in flight may end',
+  stop: ({ signal }) => (signal ? undefined : 'stopping: requests in flight may end'),
   stopped: ({ code }) => (code === 0 ? 'stopped' : `stopped, exit code ${code}`),
 };
 
@@ -54,7 +54,6 @@ const SIGNAL_ACTIONS = {
 const WARNINGS = {
   notReady: (event) =>
     `${worker(event)} is not ready after ${duration(event.timeout)}; it is replaced`,
-  kill: (event) => `${worker(event)} does not end: it gets ${event.signal}`,
   backoff: ({ slot, delay, crashes }) =>
     `worker ${slot} starts again in ${duration(delay)}${
       crashes > 1 ? ` (${crashes} crashes in a row)` : ''
@@ -78,6 +77,7 @@ function sentence(event) {
   const { event: name } = event;
   if (name === 'exit') return exitSentence(event);
   if (name in ERRORS) return { level: 'error', text: ERRORS[name](event) };
+  if (name === 'kill') return killSentence(event);
   if (name in WARNINGS) return { level: 'warning', text: WARNINGS[name](event) };
   // A newer app may know more events than an older command that asks it.
   const text = INFO[name]?.(event);
@@ -90,6 +90,16 @@ function exitSentence(event) {
   const text = `${worker(event)} ended`;
   if (expected) return { level: 'info', text: `${text} (${how(event)})` };
   return { level: 'error', text: `${text} unexpectedly after ${duration(uptime)}: ${how(event)}` };
+}
+
+/** @param {any} event @returns {Sentence} */
+function killSentence(event) {
+  const { signal, reason, drained } = event;
+  const who = worker(event);
+  // Usual for an app that has a connection to a database, or a timer.
+  if (drained)
+    return { level: 'info', text: `${who} has ended all connections: it gets ${signal}` };
+  return { level: 'warning', text: `${who} gets ${signal}: ${REASONS[reason]}` };
 }
 
 /** @param {import('cluster').Address} address */
@@ -143,5 +153,5 @@ function lastWords(exit) {
 
 /** @param {string} text */
 function indent(text) {
-  return text.replace(/^/gm, '  ');
+  return text.replace(/^(?=.)/gm, '  ');
 }

@@ -2,6 +2,7 @@
 
 /** `rust-cluster start`: runs an app in the foreground until it is stopped. */
 
+const { Addresses } = require('./addresses');
 const { wantsColour } = require('./colour');
 const { claim } = require('./control/server');
 const { follow } = require('./events');
@@ -22,40 +23,52 @@ async function start(app, args, flags) {
   const planned = await plan(app, args, flags);
   const { name, script, home } = planned;
   const about = { name, pid: process.pid, script, home, cwd: process.cwd(), version };
-  const listeners = new Set();
+  const cluster = loadCluster();
+  const addresses = new Addresses();
+  const listeners = new Listeners();
   const control = await claim(name, {
     about: () => about,
     status: () => ({ ...about, addresses: addresses.all(), ...supervisor.status() }),
-    reload: ({ parallel }, progress) => during(progress, () => supervisor.reload({ parallel })),
-    scale: ({ workers }, progress) => during(progress, () => supervisor.scale(workers)),
-    stop: ({ now }, progress) => during(progress, () => supervisor.stop({ now })),
+    reload: ({ parallel }, progress) =>
+      listeners.during(progress, () => supervisor.reload({ parallel })),
+    scale: ({ workers }, progress) => listeners.during(progress, () => supervisor.scale(workers)),
+    stop: ({ now }, progress) => listeners.during(progress, () => supervisor.stop({ now })),
   });
 
   const printer = makePrinter(planned);
-  const addresses = makeAddresses();
-  printer.event({ event: 'app', ...about, socket: control.path });
-  const cluster = loadCluster();
   cluster.on('fork', (worker) => printOutput(worker, printer));
-  const supervisor = supervise(cluster, planned);
+  const supervisor = superviseOrClose(cluster, planned, control);
+  printer.event({ event: 'app', ...about, socket: control.path });
   follow(cluster, supervisor, (event) => {
     // Each worker says so; once is enough.
     if (event.event === 'listening' && !addresses.add(event)) return;
+    if (event.event === 'exit') addresses.remove(event);
     printer.event(event);
-    for (const listener of listeners) listener(event);
+    listeners.tell(event);
   });
+}
 
-  /** @param {(event: object) => void} progress @param {() => Promise<any>} work */
-  async function during(progress, work) {
-    listeners.add(progress);
+/** Those who wait for something, and want to hear meanwhile what happens. */
+class Listeners {
+  /** @type {Set<(event: object) => void>} */
+  #all = new Set();
+
+  /** @param {object} event */
+  tell(event) {
+    for (const listener of this.#all) listener(event);
+  }
+
+  /** @param {(event: object) => void} listener @param {() => Promise<any>} work */
+  async during(listener, work) {
+    this.#all.add(listener);
     try {
       return await work();
     } finally {
-      listeners.delete(progress);
+      this.#all.delete(listener);
     }
   }
 }
 
-/** @returns {import('cluster').Cluster} */
 function loadCluster() {
   const cluster = require('../..');
   if (cluster.native) return cluster;
@@ -66,10 +79,11 @@ function loadCluster() {
 }
 
 /**
- * @param {import('cluster').Cluster} cluster
+ * @param {ReturnType<typeof loadCluster>} cluster
  * @param {import('./plan').Plan} planned
+ * @param {{ close: () => void }} control closed if it fails: the process would not end otherwise
  */
-function supervise(cluster, { script, args, options, clusterSettings, ...rest }) {
+function superviseOrClose(cluster, { script, args, options, clusterSettings, ...rest }, control) {
   const env = { ...rest.env };
   // What they print goes through a pipe, but to a terminal in the end.
   if (!rest.json && wantsColour(process.stdout) && !('NO_COLOR' in env)) {
@@ -77,7 +91,7 @@ function supervise(cluster, { script, args, options, clusterSettings, ...rest })
   }
   try {
     cluster.setupPrimary(clusterSettings);
-    return require('../supervisor').supervise(cluster, {
+    return cluster.supervise({
       ...options,
       exec: script,
       args,
@@ -88,6 +102,7 @@ function supervise(cluster, { script, args, options, clusterSettings, ...rest })
       log: false,
     });
   } catch (error) {
+    control.close();
     const { code, message } = /** @type {NodeJS.ErrnoException} */ (error);
     if (!code?.startsWith('ERR_INVALID_ARG')) throw error;
     throw new Failure(EXIT.usage, message);
@@ -101,20 +116,4 @@ function printOutput(worker, printer) {
     const stream = /** @type {import('stream').Readable} */ (child[name]);
     eachLine(stream, (line) => printer.output(slot, Number(child.pid), name, line));
   }
-}
-
-/** Where the app listens. */
-function makeAddresses() {
-  /** @type {Map<string, import('cluster').Address>} */
-  const known = new Map();
-  return {
-    /** @param {any} event @returns {boolean} whether it is a new one */
-    add({ addressType, address, port }) {
-      const key = JSON.stringify([addressType, address, port]);
-      const isNew = !known.has(key);
-      known.set(key, { addressType, address, port });
-      return isNew;
-    },
-    all: () => [...known.values()],
-  };
 }

@@ -11,7 +11,7 @@ const { EXIT, Failure } = require('../failure');
 const { readLines, writeLine } = require('./lines');
 const { listNames, socketPath } = require('./place');
 
-module.exports = { ask, connect, find };
+module.exports = { aboutOf, ask, connect, find };
 
 /** For how long an app may take to say what it is, in milliseconds: it has only to look it up. */
 const ABOUT_TIMEOUT = 5000;
@@ -93,20 +93,30 @@ function ask(socket, command, params, onProgress) {
   });
 }
 
+/**
+ * What app it is; rejects, and gives the socket up, if it does not say.
+ * @param {net.Socket} socket
+ * @returns {Promise<About>}
+ */
+async function aboutOf(socket) {
+  const timer = setTimeout(() => socket.destroy(), ABOUT_TIMEOUT);
+  try {
+    return await ask(socket, 'about');
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** @param {string} name @returns {Promise<Found | undefined>} */
 async function meet(name) {
   const file = socketPath(name);
   if (!fs.existsSync(file)) return undefined;
   const socket = await connect(file);
   if (!socket) return undefined;
-  const timer = setTimeout(() => socket.destroy(), ABOUT_TIMEOUT);
   try {
-    return { about: await ask(socket, 'about'), socket };
+    return { about: await aboutOf(socket), socket };
   } catch {
-    socket.destroy();
     throw new Failure(EXIT.failed, `the app '${name}' does not answer on ${file}`);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

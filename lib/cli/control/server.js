@@ -4,7 +4,8 @@
  * The app's end of the control socket: one name, one app.
  *
  * A socket file outlives a process that is killed; so who finds one asks it whether somebody is
- * there, and takes its place if not.
+ * there, and takes its place if not. Between the question and the taking nobody else may do the
+ * same, so it is done by one process at a time.
  */
 
 const { once } = require('events');
@@ -12,7 +13,8 @@ const fs = require('fs');
 const net = require('net');
 
 const { EXIT, Failure } = require('../failure');
-const { ask, connect } = require('./client');
+const { aboutOf, connect } = require('./client');
+const { alone } = require('./lock');
 const { readLines, writeLine } = require('./lines');
 const { makeDirectory, socketPath } = require('./place');
 
@@ -24,7 +26,8 @@ module.exports = { claim };
  */
 
 /**
- * Listens under that name, or throws if another app does.
+ * Listens under that name, or throws if another app does. It keeps the process alive until it is
+ * closed: an app that is scaled to nothing can be scaled up again.
  * @param {string} name
  * @param {Record<string, Command>} commands by name
  * @returns {Promise<{ path: string, close: () => void }>}
@@ -33,18 +36,15 @@ async function claim(name, commands) {
   const path = socketPath(name);
   makeDirectory();
   const server = net.createServer((socket) => serve(socket, commands));
-  // Whether the process lives on is for the app to decide, not for the socket.
-  server.unref();
-  while (!(await listen(server, path))) {
+  await alone(`${path}.lock`, async () => {
+    if (await listen(server, path)) return;
     const other = await connect(path);
     if (other) throw await alreadyRunning(name, other);
-    await removeStale(name, path);
-  }
-  const { ino } = fs.lstatSync(path);
-  const close = () => {
-    server.close();
-    removeOwn(path, ino);
-  };
+    fs.rmSync(path, { force: true });
+    await listen(server, path);
+  });
+  // This removes the file as well.
+  const close = () => void server.close();
   process.once('exit', close);
   return { path, close };
 }
@@ -72,31 +72,9 @@ async function listen(server, path) {
   }
 }
 
-/**
- * Removes the file of an app that is gone. Another one that starts at this moment may have done so
- * already and put its own there, so it is moved aside first and asked again.
- * @param {string} name
- * @param {string} path
- */
-async function removeStale(name, path) {
-  const aside = `${path}.${process.pid}`;
-  try {
-    fs.renameSync(path, aside);
-  } catch (error) {
-    if (/** @type {NodeJS.ErrnoException} */ (error).code === 'ENOENT') return;
-    throw error;
-  }
-  const other = await connect(aside);
-  if (other) {
-    fs.renameSync(aside, path);
-    throw await alreadyRunning(name, other);
-  }
-  fs.unlinkSync(aside);
-}
-
 /** @param {string} name @param {net.Socket} socket */
 async function alreadyRunning(name, socket) {
-  const about = await ask(socket, 'about').catch(() => undefined);
+  const about = await aboutOf(socket).catch(() => undefined);
   socket.destroy();
   const what = about ? ` (${about.script}, pid ${about.pid})` : '';
   return new Failure(
@@ -106,14 +84,8 @@ async function alreadyRunning(name, socket) {
   );
 }
 
-/** @param {string} path @param {number} ino what the file is known by */
-function removeOwn(path, ino) {
-  if (fs.lstatSync(path, { throwIfNoEntry: false })?.ino === ino) fs.unlinkSync(path);
-}
-
 /** @param {net.Socket} socket @param {Record<string, Command>} commands */
 function serve(socket, commands) {
-  socket.unref();
   // The other end went away, or is not one of ours: nothing that the app has to care for.
   socket.on('error', () => {});
   readLines(socket, (request) => answer(socket, commands, request ?? {}));
