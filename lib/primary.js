@@ -118,7 +118,8 @@ function decide(choose, { id, listener, ...connection }) {
   /** @type {number | undefined} */
   let worker;
   try {
-    worker = choose(connection, listening)?.id;
+    const chosen = choose(connection, listening);
+    if (listening.includes(chosen)) worker = chosen.id;
   } finally {
     // Whatever the function does, the connection is served: the round decides then.
     native.decide(listener, id, worker);

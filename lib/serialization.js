@@ -5,6 +5,7 @@
  * knows `toJSON`, `Map` and `BigInt`, so this is JavaScript's.
  */
 
+const { types } = require('util');
 const v8 = require('v8');
 
 const VIEW = 0;
@@ -62,20 +63,17 @@ const json = {
   },
 
   write(channel, batch) {
-    let from = 0;
+    if (batch.length === 1) return writeOne(channel, batch[0]);
     let result = 0;
-    const writeTexts = (/** @type {number} */ to) => {
-      if (from === to) return;
-      const text = to - from === 1 ? batch[from] : batch.slice(from, to).join(',');
-      result = channel.sendJson(text, to - from);
-    };
-    for (let index = 0; index < batch.length && result >= 0; index++) {
-      if (!(batch[index] instanceof Text)) continue;
-      writeTexts(index);
-      if (result >= 0) result = channel.sendText(batch[index].text);
-      from = index + 1;
+    for (let from = 0; from < batch.length && result >= 0;) {
+      let to = from + 1;
+      while (to < batch.length && isAlike(batch[from], batch[to])) to++;
+      result = writeAlike(
+        channel,
+        from === 0 && to === batch.length ? batch : batch.slice(from, to),
+      );
+      from = to;
     }
-    if (result >= 0) writeTexts(batch.length);
     return result;
   },
 
@@ -84,32 +82,88 @@ const json = {
   },
 
   broadcast(channel, encoded) {
+    if (Buffer.isBuffer(encoded)) return channel.broadcastAdvanced(frame([encoded]));
     const text = encoded instanceof Text ? JSON.stringify(encoded.text) : encoded;
     return channel.broadcastJson(text);
   },
 };
 
+/** Whether two encoded messages can be in one frame. */
+function isAlike(/** @type {any} */ one, /** @type {any} */ other) {
+  return typeof one === typeof other && !(one instanceof Text) && !(other instanceof Text);
+}
+
+/** @param {import('../native').Channel} channel @param {any} encoded */
+function writeOne(channel, encoded) {
+  if (typeof encoded === 'string') return channel.sendJson(encoded, 1);
+  if (encoded instanceof Text) return channel.sendText(encoded.text);
+  return channel.sendAdvancedOne(encoded);
+}
+
+/** @param {import('../native').Channel} channel @param {any[]} batch */
+function writeAlike(channel, batch) {
+  if (batch.length === 1) return writeOne(channel, batch[0]);
+  if (typeof batch[0] === 'string') return channel.sendJson(batch.join(','), batch.length);
+  return channel.sendAdvanced(frame(batch), batch.length);
+}
+
 /** @type {Codec} */
 const advanced = {
   encode(message) {
-    const serializer = new Serializer();
-    serializer.writeHeader();
-    serializer.writeValue(message);
-    return serializer.releaseBuffer();
+    // V8 takes several times as long for what JSON carries just as well.
+    return isPlain(message, []) ? JSON.stringify(message) : serialize(message);
   },
 
-  write(channel, batch) {
-    return channel.sendAdvanced(frame(batch), batch.length);
-  },
+  write: json.write,
 
   writeHandle(channel, envelope, fd) {
-    return channel.sendAdvancedHandle(advanced.encode(envelope), fd);
+    return channel.sendAdvancedHandle(serialize(envelope), fd);
   },
 
-  broadcast(channel, bytes) {
-    return channel.broadcastAdvanced(frame([bytes]));
-  },
+  broadcast: json.broadcast,
 };
+
+/** @param {unknown} message @returns {Buffer} */
+function serialize(message) {
+  const serializer = new Serializer();
+  serializer.writeHeader();
+  serializer.writeValue(message);
+  return serializer.releaseBuffer();
+}
+
+/** Objects with more properties, or in more levels, are left to V8: looking at them costs as well. */
+const MAX_PLAIN = 16;
+
+/**
+ * Whether the receiver could not tell if the message came as JSON: primitives that JSON has, in plain
+ * objects, none of them twice.
+ * @param {any} value
+ * @param {object[]} seen
+ * @returns {boolean}
+ */
+function isPlain(value, seen) {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return true;
+    case 'number':
+      return Number.isFinite(value) && !Object.is(value, -0);
+    case 'object':
+      return value === null || isPlainObject(value, seen);
+    default:
+      return false;
+  }
+}
+
+/** @param {any} object @param {object[]} seen */
+function isPlainObject(object, seen) {
+  if (Object.getPrototypeOf(object) !== Object.prototype || seen.includes(object)) return false;
+  if (seen.push(object) > MAX_PLAIN || types.isProxy(object)) return false;
+  const keys = Object.keys(object);
+  if (keys.length > MAX_PLAIN) return false;
+  for (const key of keys) if (!isPlain(object[key], seen)) return false;
+  return true;
+}
 
 /** @param {string} text @param {number} count @returns {any[]} */
 function decodeJson(text, count) {

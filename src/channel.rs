@@ -15,6 +15,10 @@ use crate::sys::fd;
 const READ_SIZE: usize = 64 * 1024;
 const READ_BOUND: usize = 1024 * 1024;
 
+/// The buffer for reading shrinks after frames that were longer than this; below, the next long one
+/// would only make it grow again.
+const KEPT_SIZE: usize = 8 * 1024 * 1024;
+
 /// A frame that has arrived whole.
 pub struct Frame<'a> {
     pub kind: Kind,
@@ -73,16 +77,19 @@ impl Channel {
         &mut self,
         kind: Kind,
         count: u32,
-        payload: &[u8],
+        payload: &[&[u8]],
         fds: Vec<OwnedFd>,
     ) -> io::Result<()> {
+        let length = payload.iter().map(|part| part.len()).sum();
         let fd_count = u8::try_from(fds.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let header = FrameHeader { length: payload.len(), count, kind, fds: fd_count }
+        let header = FrameHeader { length, count, kind, fds: fd_count }
             .encode()
             .ok_or(io::ErrorKind::InvalidInput)?;
+        let mut parts = Vec::with_capacity(1 + payload.len());
+        parts.push(IoSlice::new(&header));
+        parts.extend(payload.iter().map(|part| IoSlice::new(part)));
         let written = if self.outgoing.is_empty() {
             let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
-            let parts = [IoSlice::new(&header), IoSlice::new(payload)];
             match fd::send(self.socket.as_fd(), &parts, &borrowed) {
                 Ok(written) => written,
                 Err(error) if is_transient(&error) => 0,
@@ -91,27 +98,29 @@ impl Channel {
         } else {
             0
         };
-        self.keep(&header, payload, written, fds);
+        self.keep(&parts, written, fds);
         Ok(())
     }
 
-    /// Queues what the kernel did not take of `header` and `payload`.
-    fn keep(&mut self, header: &[u8], payload: &[u8], written: usize, fds: Vec<OwnedFd>) {
-        let total = header.len() + payload.len();
-        if written == total {
+    /// Queues what the kernel did not take of `parts`.
+    fn keep(&mut self, parts: &[IoSlice<'_>], written: usize, fds: Vec<OwnedFd>) {
+        let rest = parts.iter().map(|part| part.len()).sum::<usize>() - written;
+        if rest == 0 {
             return;
         }
+        self.unsent += rest;
         // Descriptors are gone with the first byte; until then they wait with it.
         let fds = if written == 0 { fds } else { Vec::new() };
-        self.unsent += total - written;
-        let rest_of_header = header.get(written..).unwrap_or_default();
-        let rest_of_payload = &payload[written.saturating_sub(header.len())..];
-        if let Some(last) = self.outgoing.back_mut().filter(|_| fds.is_empty()) {
-            last.bytes.extend_from_slice(rest_of_header);
-            last.bytes.extend_from_slice(rest_of_payload);
-        } else {
-            let bytes = [rest_of_header, rest_of_payload].concat();
+        if !fds.is_empty() || self.outgoing.is_empty() {
+            let bytes = Vec::with_capacity(rest);
             self.outgoing.push_back(Chunk { bytes, written: 0, fds });
+        }
+        let mut skip = written;
+        for part in parts {
+            if let (Some(chunk), Some(rest)) = (self.outgoing.back_mut(), part.get(skip..)) {
+                chunk.bytes.extend_from_slice(rest);
+            }
+            skip = skip.saturating_sub(part.len());
         }
     }
 
@@ -200,8 +209,8 @@ impl Channel {
         let delivered = self.filled - rest.len();
         self.filled -= delivered;
         self.incoming.copy_within(delivered..delivered + self.filled, 0);
-        if self.incoming.len() > READ_BOUND && self.filled < READ_SIZE {
-            self.incoming.truncate(READ_SIZE.max(self.filled));
+        if self.incoming.len() > KEPT_SIZE && self.filled < READ_SIZE {
+            self.incoming.truncate(READ_SIZE);
             self.incoming.shrink_to_fit();
         }
         outcome
@@ -238,7 +247,7 @@ mod tests {
     fn frames_arrive_whole_and_in_order() {
         let (mut a, mut b) = pair();
         for n in 0..100_u8 {
-            a.send(Kind::Json, 1, &[n; 50], vec![]).unwrap();
+            a.send(Kind::Json, 1, &[&[n; 50]], vec![]).unwrap();
         }
         let (frames, open) = drain(&mut b);
         assert!(open);
@@ -250,8 +259,8 @@ mod tests {
     fn what_the_kernel_does_not_take_is_kept_and_flushed() {
         let (mut a, mut b) = pair();
         let long: Vec<u8> = (0..5_000_000_u32).map(|n| (n % 251) as u8).collect();
-        a.send(Kind::Advanced, 1, &long, vec![]).unwrap();
-        a.send(Kind::Json, 1, b"after", vec![]).unwrap();
+        a.send(Kind::Advanced, 1, &[&long], vec![]).unwrap();
+        a.send(Kind::Json, 1, &[b"after"], vec![]).unwrap();
         assert!(a.unsent() > 0);
         let mut frames = Vec::new();
         while a.unsent() > 0 || frames.len() < 2 {
@@ -266,9 +275,9 @@ mod tests {
     fn descriptors_arrive_with_their_own_frame_even_behind_a_full_socket() {
         let (mut a, mut b) = pair();
         let (mine, theirs) = fd::stream_pair().unwrap();
-        a.send(Kind::Json, 1, &vec![1; 1_000_000], vec![]).unwrap();
-        a.send(Kind::JsonHandle, 1, b"h", vec![mine, theirs]).unwrap();
-        a.send(Kind::Json, 1, b"after", vec![]).unwrap();
+        a.send(Kind::Json, 1, &[&vec![1; 1_000_000]], vec![]).unwrap();
+        a.send(Kind::JsonHandle, 1, &[b"h"], vec![mine, theirs]).unwrap();
+        a.send(Kind::Json, 1, &[b"after"], vec![]).unwrap();
         let mut frames = Vec::new();
         while frames.len() < 3 {
             a.flush().unwrap();
@@ -282,13 +291,13 @@ mod tests {
     #[test]
     fn the_end_is_told_after_what_was_sent_before_it() {
         let (mut a, mut b) = pair();
-        a.send(Kind::Json, 1, b"last", vec![]).unwrap();
+        a.send(Kind::Json, 1, &[b"last"], vec![]).unwrap();
         drop(a);
         let (frames, open) = drain(&mut b);
         assert_eq!(frames.len(), 1);
         assert!(!open || !drain(&mut b).1);
         assert_eq!(
-            b.send(Kind::Json, 1, b"x", vec![]).unwrap_err().kind(),
+            b.send(Kind::Json, 1, &[b"x"], vec![]).unwrap_err().kind(),
             io::ErrorKind::BrokenPipe
         );
     }
@@ -297,7 +306,7 @@ mod tests {
     fn malformed_bytes_are_an_error_after_the_frames_before_them() {
         let (a, b) = fd::stream_pair().unwrap();
         let mut good = Channel::new(a);
-        good.send(Kind::Json, 1, b"fine", vec![]).unwrap();
+        good.send(Kind::Json, 1, &[b"fine"], vec![]).unwrap();
         fd::send(good.socket(), &[IoSlice::new(&[0xff; 12])], &[]).unwrap();
         let mut b = Channel::new(b);
         let mut count = 0;
@@ -310,7 +319,7 @@ mod tests {
         let (mut a, b) = pair();
         let (mine, theirs) = fd::stream_pair().unwrap();
         let raw = theirs.as_raw_fd();
-        a.send(Kind::JsonHandle, 1, b"h", vec![theirs]).unwrap();
+        a.send(Kind::JsonHandle, 1, &[b"h"], vec![theirs]).unwrap();
         assert!(fd::duplicate(raw).is_err(), "sent descriptors are closed here");
         drop((a, b));
         // Nobody holds the other end any more, not even the queue of the socket.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::balancer::Readiness;
 use crate::protocol::{ListenerId, Return, ServerId, Unit};
-use crate::shared::WorkerPage;
+use crate::shared::{WANTED_TO_TURN, WorkerPage};
 use crate::sys::fd;
 use crate::sys::memory::Shared;
 
@@ -202,9 +202,13 @@ impl Handoff {
         self.has_returns
     }
 
-    /// Asks to be told when the worker's loop turns or when it has read a connection.
+    /// Asks to be told when the worker can take a connection again: when its loop turns, or, if it
+    /// only has too many waiting, when half of them are taken. Sooner would be a packet for each.
     pub fn want(&self) {
-        self.page.wanted.store(1, Ordering::SeqCst);
+        let full = self.blocked_in.is_none() && self.unread.len() >= MAX_UNREAD;
+        let half = self.last_sequence.saturating_sub(MAX_UNREAD as u64 / 2);
+        let wanted = if full { half.max(1) } else { WANTED_TO_TURN };
+        self.page.wanted.store(wanted, Ordering::SeqCst);
         // Whoever looks again after this must not see what was before it.
         std::sync::atomic::fence(Ordering::SeqCst);
     }

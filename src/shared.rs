@@ -3,7 +3,7 @@
 //!
 //! No system call is made for any of this, so it costs a connection nothing.
 
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 use crate::sys::memory::Shareable;
 
@@ -21,12 +21,14 @@ pub struct WorkerPage {
     pub read_phase: AtomicU64,
     /// Connections handed to this worker's servers and not closed yet.
     pub open_connections: AtomicU64,
-    /// Set by the primary when it waits for this worker; the worker clears it and sends
+    /// What the primary waits for: 0 is nothing, a sequence number that this unit is taken, and
+    /// [`WANTED_TO_TURN`] that the loop turns. The worker clears it and sends
     /// [`Return::Free`](crate::protocol::Return::Free).
-    pub wanted: AtomicU32,
-    /// Pads the page to a multiple of its alignment; never used.
-    pub reserved: AtomicU32,
+    pub wanted: AtomicU64,
 }
+
+/// See [`WorkerPage::wanted`]; greater than any sequence number.
+pub const WANTED_TO_TURN: u64 = u64::MAX;
 
 // SAFETY: `repr(C)`, atomics alone, and zeros are valid.
 unsafe impl Shareable for WorkerPage {}

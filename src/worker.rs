@@ -3,13 +3,12 @@
 //!
 //! No libuv in here: `addon/worker.rs` calls it from the loop's prepare and check callbacks.
 
-use std::cell::Cell;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use crate::protocol::{ListenerId, Return, Unit};
-use crate::shared::WorkerPage;
+use crate::shared::{WANTED_TO_TURN, WorkerPage};
 use crate::sys::fd;
 use crate::sys::memory::Shared;
 
@@ -26,16 +25,13 @@ pub enum Taken {
 pub struct Worker {
     connections: OwnedFd,
     page: Shared<WorkerPage>,
-    /// How many descriptors this process may have, and whether it has many.
-    limit: u64,
-    careful: Cell<bool>,
 }
 
 impl Worker {
     /// From the two descriptors of the primary's `Hello`.
     pub fn new(connections: OwnedFd, page: &OwnedFd) -> io::Result<Self> {
         let page = Shared::open(page)?;
-        Ok(Self { connections, page, limit: fd::limit(), careful: Cell::new(true) })
+        Ok(Self { connections, page })
     }
 
     /// Becomes readable when a connection waits.
@@ -50,13 +46,13 @@ impl Worker {
         let phase = self.page.phase.load(Ordering::Relaxed);
         let next = if phase.is_multiple_of(2) == waiting { phase + 1 } else { phase + 2 };
         self.page.phase.store(next, Ordering::Release);
-        self.tell_if_wanted();
+        self.tell_if_wanted(|wanted| wanted == WANTED_TO_TURN);
     }
 
     /// Takes the connection that has waited longest, if there is one.
     pub fn take(&self) -> Taken {
         let socket = self.connections.as_fd();
-        if self.careful.get() && !fd::has_free_number(socket) {
+        if !fd::has_free_number(socket) {
             return Taken::Starved;
         }
         let mut buffer = [0; Unit::SIZE];
@@ -68,12 +64,9 @@ impl Worker {
         let Some(unit) = Unit::decode(&buffer[..received.bytes]) else { return Taken::End };
         self.page.read_phase.store(self.page.phase.load(Ordering::Relaxed), Ordering::Release);
         self.page.last_read.store(unit.sequence, Ordering::Release);
-        self.tell_if_wanted();
+        self.tell_if_wanted(|wanted| unit.sequence >= wanted);
         // A unit without a descriptor only makes this loop turn.
         let Some(connection) = received.fds.into_iter().next() else { return Taken::Nothing };
-        // Numbers are given from below, so a high one says that few are left.
-        let number = u64::try_from(connection.as_raw_fd()).unwrap_or_default();
-        self.careful.set(number > self.limit / 2);
         Taken::Connection(unit, connection)
     }
 
@@ -95,15 +88,17 @@ impl Worker {
         self.page.open_connections.store(count.into(), Ordering::Relaxed);
     }
 
-    fn tell_if_wanted(&self) {
+    fn tell_if_wanted(&self, is_due: impl Fn(u64) -> bool) {
         // Sequentially consistent with the primary's «want, then look again».
         std::sync::atomic::fence(Ordering::SeqCst);
-        if self.page.wanted.load(Ordering::Relaxed) != 0
-            && self.page.wanted.swap(0, Ordering::SeqCst) != 0
-        {
-            // If the socket is full, the primary has enough to read to look again anyway.
-            let _ =
-                fd::send(self.connections.as_fd(), &[IoSlice::new(&Return::Free.encode())], &[]);
+        let wanted = self.page.wanted.load(Ordering::Relaxed);
+        if wanted == 0 || !is_due(wanted) || self.page.wanted.swap(0, Ordering::SeqCst) == 0 {
+            return;
+        }
+        let message = Return::Free.encode();
+        if fd::send(self.connections.as_fd(), &[IoSlice::new(&message)], &[]).is_err() {
+            // The socket is full: at the next turn.
+            self.page.wanted.store(WANTED_TO_TURN, Ordering::SeqCst);
         }
     }
 }

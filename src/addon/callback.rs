@@ -36,6 +36,9 @@ impl Callback {
 
     /// Calls the function with one argument.
     pub fn call<T: ToNapiValue>(&self, argument: T) {
+        if self.function.get().is_null() {
+            return;
+        }
         let mut scope = ptr::null_mut();
         // SAFETY: on the thread of `env`, which lives as long as the class that owns this; all
         // values are used within `scope` alone.
@@ -85,10 +88,22 @@ impl Callback {
     }
 }
 
+impl Callback {
+    /// Lets the function go; nothing is called any more. What it refers to would otherwise live as
+    /// long as the object that owns this, which it usually refers to itself.
+    pub fn release(&self) {
+        let reference = self.function.replace(ptr::null_mut());
+        if !reference.is_null() {
+            // SAFETY: made in `new`, deleted once: it is null from now on. A call that is under way
+            // holds the function in its handle scope.
+            unsafe { sys::napi_delete_reference(self.env, reference) };
+        }
+    }
+}
+
 impl Drop for Callback {
     fn drop(&mut self) {
-        // SAFETY: made in `new`, deleted once.
-        unsafe { sys::napi_delete_reference(self.env, self.function.get()) };
+        self.release();
     }
 }
 

@@ -114,6 +114,10 @@ impl Shared {
 
     /// Returns the bytes still unsent, or a negative errno.
     fn send(&self, kind: Kind, count: u32, payload: &[u8], fds: Vec<OwnedFd>) -> i64 {
+        self.send_parts(kind, count, &[payload], fds)
+    }
+
+    fn send_parts(&self, kind: Kind, count: u32, payload: &[&[u8]], fds: Vec<OwnedFd>) -> i64 {
         let mut core = self.core.borrow_mut();
         let Some(open) = core.as_mut().filter(|_| self.state.get() == State::Open) else {
             return i64::from(-nix::libc::EPIPE);
@@ -179,6 +183,7 @@ impl Shared {
             self.state.set(State::Closed);
             self.update();
             self.call(Event::Closed { error });
+            self.callback.release();
         }
     }
 
@@ -218,6 +223,7 @@ impl Shared {
             let unsent = self.unsent();
             self.state.set(if unsent > 0 { State::Draining } else { State::Closed });
             self.update();
+            self.callback.release();
         }
     }
 
@@ -281,6 +287,16 @@ impl Channel {
     #[napi]
     pub fn send_advanced(&self, bytes: Uint8Array, count: u32) -> i64 {
         self.shared.send(Kind::Advanced, count, &bytes, Vec::new())
+    }
+
+    /// Sends one user message, serialized by V8, without copying it.
+    #[napi]
+    pub fn send_advanced_one(&self, bytes: Uint8Array) -> i64 {
+        let Ok(length) = u32::try_from(bytes.len()) else {
+            return i64::from(-nix::libc::EMSGSIZE);
+        };
+        let parts: [&[u8]; 2] = [&length.to_le_bytes(), &bytes];
+        self.shared.send_parts(Kind::Advanced, 1, &parts, Vec::new())
     }
 
     /// Sends one user message to all other workers: its JSON.

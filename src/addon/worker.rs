@@ -214,6 +214,7 @@ impl Worker {
     pub fn goodbye(&self) {
         // What it would read from now on it could not give back any more.
         self.connections.watch(false);
+        self.connections.readable.set(false);
         self.channel.send_control(&ToPrimary::Goodbye, Vec::new());
     }
 

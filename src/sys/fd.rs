@@ -112,17 +112,10 @@ pub fn send(
 }
 
 /// Whether this process has a number left for one more descriptor. [`receive`] would lose it
-/// otherwise: the kernel drops what it cannot install.
+/// otherwise: the kernel drops what it cannot install. Two short system calls, well below 1 µs.
 #[must_use]
 pub fn has_free_number(any: BorrowedFd<'_>) -> bool {
     any.try_clone_to_owned().is_ok()
-}
-
-/// How many descriptors this process may have.
-#[must_use]
-pub fn limit() -> u64 {
-    nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
-        .map_or(u64::MAX, |(soft, _)| soft)
 }
 
 /// What one `recvmsg` brought.
