@@ -268,6 +268,7 @@ function onConnection({ server: id, listener, fd }) {
   const server = servers.get(id);
   if (!server || isFull(server.owner)) {
     native.refuse(listener, fd);
+    publishConnections();
     return;
   }
   server.handle.onconnection(0, internals.streamHandle(fd, server.pipe ? 'pipe' : 'tcp'));

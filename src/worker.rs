@@ -63,10 +63,15 @@ impl Worker {
         };
         let Some(unit) = Unit::decode(&buffer[..received.bytes]) else { return Taken::End };
         self.page.read_phase.store(self.page.phase.load(Ordering::Relaxed), Ordering::Release);
+        // Until JavaScript has counted it, or it would be in neither number for a moment.
+        self.page.open_connections.fetch_add(1, Ordering::Relaxed);
         self.page.last_read.store(unit.sequence, Ordering::Release);
         self.tell_if_wanted(|wanted| unit.sequence >= wanted);
         // A unit without a descriptor only makes this loop turn.
-        let Some(connection) = received.fds.into_iter().next() else { return Taken::Nothing };
+        let Some(connection) = received.fds.into_iter().next() else {
+            self.page.open_connections.fetch_sub(1, Ordering::Relaxed);
+            return Taken::Nothing;
+        };
         Taken::Connection(unit, connection)
     }
 
