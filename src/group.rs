@@ -311,8 +311,12 @@ impl Group {
             if self.refusals.get(&worker).is_some_and(|refusal| now - refusal.at < REFUSAL_PAUSE) {
                 return (Readiness::Unable, 0);
             }
-            let load = if by_load { handoff.load() } else { 0 };
-            (handoff.readiness(now, timeout), load)
+            match handoff.readiness(now, timeout) {
+                Readiness::Unable => (Readiness::Unable, 0),
+                // The number says how occupied it is.
+                _ if by_load => (Readiness::Ready, handoff.load()),
+                readiness => (readiness, 0),
+            }
         })
     }
 
