@@ -8,8 +8,10 @@ const http = require('node:http');
 const http2 = require('node:http2');
 const https = require('node:https');
 const net = require('node:net');
+const path = require('node:path');
 const { describe, test } = require('node:test');
 
+const { start } = require('./helpers/program.js');
 const { request, supervised } = require('./helpers/supervised.js');
 
 /** One worker; the clients below are its own. */
@@ -297,5 +299,44 @@ test('cluster.worker.disconnect() in the worker drains, and another takes its pl
   const exit = await program.next('exit');
   assert.deepStrictEqual([exit.pid, exit.expected, exit.reason], [pid, true, 'self']);
   await until('ready', (ready) => ready.pid !== pid);
+  await tell('stop');
+});
+
+test('without a supervisor, worker.disconnect() ends under busy keep-alive clients', async (t) => {
+  const program = start(t, path.join(__dirname, 'fixtures/supervisor/plain.js'));
+  const { port } = await program.next('listening');
+  const agent = keptAlive(t);
+  const closes = [];
+  // As long as it is answered, it asks again on the same connection.
+  const client = async () => {
+    for (;;) {
+      const { headers } = await request({ port, agent });
+      closes.push(headers.connection === 'close');
+      if (headers.connection === 'close') return;
+    }
+  };
+  const ended = client();
+  await request({ port });
+  program.kill('SIGUSR2');
+  const { reason, isDraining, slot } = await program.next('draining');
+  assert.deepStrictEqual(
+    { reason, isDraining, slot },
+    { reason: 'disconnect', isDraining: true, slot: null },
+  );
+  await ended;
+  assert.strictEqual(closes.filter(Boolean).length, 1);
+  const { code, signal } = await program.next('exit');
+  assert.deepStrictEqual({ code, signal }, { code: 0, signal: null });
+  await program.exit;
+});
+
+test('what the app has still to do is waited for', async (t) => {
+  const { program, tell } = await oneWorker(t, {}, { env: { WORK: '1' } });
+  const reloaded = tell('reload');
+  const { pid } = await program.next('working');
+  process.kill(pid, 'SIGUSR2');
+  // Its channel was open meanwhile.
+  assert.strictEqual((await program.next('worked')).connected, true);
+  await reloaded;
   await tell('stop');
 });

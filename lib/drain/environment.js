@@ -21,6 +21,7 @@ const VARIABLE = 'RUST_CLUSTER_DRAIN';
  * @typedef {object} Supervised
  * @property {number} slot
  * @property {number} maxConnections after which this worker asks to be replaced; 0: never
+ * @property {boolean} inspectable the supervisor may ask for a stack
  * @property {import('../supervisor/listen-fds').Inherited[]} inherited sockets of the primary
  */
 

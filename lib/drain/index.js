@@ -22,7 +22,12 @@ module.exports = { start };
 
 const DEFAULT_GRACE = 500;
 
+let started = false;
+
+/** Once only: the first configuration counts. */
 function start(/** @type {Configuration} */ configuration) {
+  if (started) return;
+  started = true;
   const connections = new Connections();
   connections.watch();
   new Drain(configuration, connections);
@@ -36,8 +41,7 @@ class Drain {
   #signals;
   #isDraining = false;
   #isLeader = false;
-  /** Whether the servers are being closed as well. */
-  #isLeaving = false;
+  #isClosing = false;
   /** What the supervisor has said, before the primary says that it is time. */
   #reason = /** @type {Reason} */ ('disconnect');
   #timeout;
@@ -60,6 +64,7 @@ class Drain {
     if (supervised) {
       this.#signals = watchSignals(() => this.#leaveBySelf());
       useInherited(supervised.inherited);
+      if (supervised.inspectable) avoidInspectorPort();
       this.#countConnections(connections, supervised.maxConnections);
     }
   }
@@ -100,6 +105,7 @@ class Drain {
         this.#reason = message.reason;
         this.#timeout = message.timeout;
         this.#announce();
+        if (message.now) this.#close();
         break;
       case 'lead':
         if (this.#isDraining) break;
@@ -114,7 +120,7 @@ class Drain {
     }
   }
 
-  /** From now on the app knows. Connections are still taken, until `#leave()`. */
+  /** From now on the app knows. Connections are still taken. */
   #announce() {
     if (this.#isDraining) return;
     this.#isDraining = true;
@@ -130,16 +136,20 @@ class Drain {
     });
   }
 
+  /** Connections end from now on, also those that are still given to this worker. */
+  #close() {
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    this.#closing.begin();
+    // By then the app has had the event, and listens.
+    setImmediate(() => this.#closing.tell());
+  }
+
   /** The cluster closes the servers now. */
   #leave() {
-    if (this.#isLeaving) return;
-    this.#isLeaving = true;
     this.#announce();
-    this.#closing.begin();
-    setImmediate(() => {
-      this.#closing.tell();
-      this.#closing.closeServers();
-    });
+    this.#close();
+    setImmediate(() => this.#closing.closeServers());
   }
 
   /** A signal that was meant for this worker, or for all processes of the group. */
@@ -161,4 +171,9 @@ class Drain {
     // A primary that is gone needs to know no more.
     if (process.connected) process.send?.(wrap(message), undefined, undefined, () => {});
   }
+}
+
+/** When two workers hang, both need a port for a debugger: any will do, unless it has been chosen. */
+function avoidInspectorPort() {
+  if (!process.execArgv.some((argument) => argument.startsWith('--inspect'))) process.debugPort = 0;
 }

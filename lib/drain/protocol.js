@@ -11,7 +11,7 @@ const COMMAND = 'NODE_RUST_CLUSTER_SUPERVISOR';
 
 /**
  * @typedef {import('../supervisor').Reason} Reason
- * @typedef {{ act: 'drain', reason: Reason, timeout: number }
+ * @typedef {{ act: 'drain', reason: Reason, timeout: number, now: boolean }
  *   | { act: 'lead' }
  *   | { act: 'end' }} ToWorker
  * @typedef {{ act: 'leaving', reason: Reason }

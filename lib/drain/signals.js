@@ -16,11 +16,9 @@ const IGNORED = /** @type {const} */ (['SIGHUP', 'SIGUSR2']);
  * @param {() => void} go
  */
 function watchSignals(go) {
-  let gotTerm = false;
   const onSignal = (/** @type {NodeJS.Signals} */ signal) => {
     // An app that handles it knows what it does.
     if (process.listenerCount(signal) > 1) return;
-    if (signal === 'SIGTERM') gotTerm = true;
     go();
   };
   const ignore = () => {};
@@ -34,11 +32,10 @@ function watchSignals(go) {
 
   return {
     stop,
-    /** The supervisor is done waiting, and its SIGTERM may have come before this. */
+    /** The supervisor is done waiting. Its own SIGTERM may be lost, if it came before this. */
     giveUp() {
       stop();
-      const isOurs = process.listenerCount('SIGTERM') === 0;
-      if (gotTerm && isOurs) process.kill(process.pid, 'SIGTERM');
+      if (process.listenerCount('SIGTERM') === 0) process.kill(process.pid, 'SIGTERM');
     },
   };
 }

@@ -13,6 +13,8 @@ const MASKED = 0x80;
 const HOST = '127.0.0.1';
 
 class Debugger {
+  /** The URLs of what has been loaded, by the ids that frames name. @type {Map<string, string>} */
+  scripts = new Map();
   #socket;
   #lastId = 0;
   #received = Buffer.alloc(0);
@@ -78,6 +80,7 @@ class Debugger {
     this.#received = Buffer.concat([this.#received, bytes]);
     for (let frame = this.#takeFrame(); frame; frame = this.#takeFrame()) {
       const { method, params } = JSON.parse(frame);
+      if (method === 'Debugger.scriptParsed') this.scripts.set(params.scriptId, params.url);
       this.#waiting.get(method)?.resolve(params);
     }
   }

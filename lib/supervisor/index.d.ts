@@ -193,14 +193,20 @@ export interface SupervisorEventMap {
   start: [worker: SupervisedWorker, info: { reason: 'start' | 'crash' | Reason }];
   /** A worker is ready: `ms` after its start. */
   ready: [worker: SupervisedWorker, info: { ms: number }];
-  /** All workers are ready, for the first time. */
+  /** All workers are ready, for the first time (but for those whose slot was given up). */
   running: [info: { workers: number; ms: number }];
   /** A worker was not ready within `listenTimeout`; it is replaced. */
   notReady: [worker: SupervisedWorker, info: { timeout: number }];
   /** A worker has been told to go. */
   drain: [worker: SupervisedWorker, info: { reason: Reason }];
-  /** A worker that does not go gets a signal. */
-  kill: [worker: SupervisedWorker, info: { signal: NodeJS.Signals; reason: Reason }];
+  /**
+   * A worker that does not go gets a signal. `drained`: its connections had all ended, and only
+   * something else kept it alive (`exitTimeout`).
+   */
+  kill: [
+    worker: SupervisedWorker,
+    info: { signal: NodeJS.Signals; reason: Reason; drained: boolean },
+  ];
   /** A worker has ended. */
   exit: [worker: SupervisedWorker, info: ExitInfo];
   /** After a crash: a new worker starts in `delay` ms; `crashes` in a row so far. */
@@ -274,7 +280,7 @@ export interface Supervisor extends EventEmitter<SupervisorEventMap> {
   readonly state: 'starting' | 'running' | 'stopping' | 'stopped';
   readonly leader: SupervisedWorker | undefined;
   /**
-   * Resolves when all workers are ready for the first time; rejects if all slots were given up, or
+   * Resolves with the event `'running'`; rejects if all slots were given up, or
    * it was stopped, before that. Rejections that nobody looks at do no harm.
    */
   readonly running: Promise<void>;
@@ -287,7 +293,8 @@ export interface Supervisor extends EventEmitter<SupervisorEventMap> {
 
   /**
    * Replaces all workers, `parallel` at a time; each new one is ready before the old one goes.
-   * Rejects when a new one does not come up; it is removed, and the old ones serve on. Slots that
+   * Rejects when a new one does not come up; it is removed, and the old ones serve on, beside the
+   * new ones that did come up before it. Slots that
    * were given up are tried again. While a reload is under way, another call waits for it and then
    * begins; any number of waiting calls make one reload.
    */

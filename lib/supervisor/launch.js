@@ -21,12 +21,14 @@ module.exports = { launch };
  * @returns {import('cluster').Worker}
  */
 function launch(cluster, options, { slot, maxConnections, inherited, onStderr }) {
-  const { closeWebSockets, env, keepAliveGrace, killTimeout, slotVariable } = options;
+  const { closeWebSockets, env, hangStack, hangTimeout, keepAliveGrace, killTimeout } = options;
+  const { slotVariable } = options;
+  const inspectable = hangStack && hangTimeout > 0;
   const drain = drainArguments({
     closeWebSockets,
     keepAliveGrace,
     killTimeout,
-    supervised: { slot, maxConnections, inherited },
+    supervised: { slot, maxConnections, inspectable, inherited },
   });
   const { captured, stdio } = stdioOf(cluster.settings, options);
   const worker = withSettings(

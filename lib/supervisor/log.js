@@ -25,11 +25,15 @@ function logEvents(supervisor, log) {
     log === true ? (/** @type {string} */ line) => process.stderr.write(`${line}\n`) : log;
   for (const event of LOGGED) {
     supervisor.on(event, (/** @type {any[]} */ ...args) => {
-      // One that was told to go and went is no news.
-      if (event === 'exit' && args[1].expected) return;
+      if (isNoNews(event, args[1])) return;
       write(`[rust-cluster] ${describeEvent(event, .../** @type {[any, any]} */ (args))}`);
     });
   }
+}
+
+/** One that was told to go and went, or that went as most do. */
+function isNoNews(/** @type {string} */ event, /** @type {any} */ info) {
+  return event === 'exit' ? info.expected : event === 'kill' && info.drained;
 }
 
 /** @type {{ [E in keyof import('.').SupervisorEventMap]:

@@ -16,7 +16,7 @@ const OUTPUT_TIMEOUT = 250;
 /**
  * @typedef {object} Hooks
  * @property {(member: Member) => void} notReady
- * @property {(member: Member, signal: NodeJS.Signals) => void} kill
+ * @property {(member: Member, signal: NodeJS.Signals, drained: boolean) => void} kill
  * @property {(member: Member, message: any) => void} message of the worker's own side
  */
 
@@ -96,9 +96,14 @@ class Member {
     if (this.worker.isConnected()) this.worker.send(wrap(message), () => {});
   }
 
-  /** Tells it that it will go soon. It serves on. */
-  warn(/** @type {Reason} */ reason, /** @type {number} */ timeout) {
-    this.say({ act: 'drain', reason, timeout });
+  /**
+   * Tells it that it will go: now, or soon, and then it serves on until then.
+   * @param {Reason} reason
+   * @param {number} timeout
+   * @param {boolean} [now]
+   */
+  warn(reason, timeout, now = false) {
+    this.say({ act: 'drain', reason, timeout, now });
   }
 
   /** Tells it to go, and sees to it that it does. */
@@ -110,7 +115,7 @@ class Member {
       this.terminate();
       return;
     }
-    this.warn(reason, this.#options.killTimeout);
+    this.warn(reason, this.#options.killTimeout, true);
     // Messages of one turn are written when it ends; this one comes first.
     process.nextTick(() => {
       if (this.worker.isConnected()) this.worker.disconnect();
@@ -151,7 +156,7 @@ class Member {
   }
 
   #signal(/** @type {NodeJS.Signals} */ signal) {
-    this.#hooks.kill(this, signal);
+    this.#hooks.kill(this, signal, !this.worker.isConnected());
     this.worker.process.kill(signal);
   }
 

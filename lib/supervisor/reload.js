@@ -5,14 +5,14 @@
 module.exports = { reload };
 
 /**
- * @param {{ generation: number, slotList: InstanceType<typeof import('./slot').Slot>[] }} supervisor
+ * @param {InstanceType<typeof import('./slot').Slot>[]} slots
  * @param {number} parallel
  * @param {(event: 'reload' | 'reloaded' | 'reloadFailed', info: object) => void} emit
  */
-async function reload({ generation, slotList }, parallel, emit) {
+async function reload(slots, parallel, emit) {
   const begun = performance.now();
-  emit('reload', { generation });
-  const waiting = [...slotList];
+  emit('reload', {});
+  const waiting = [...slots];
   /** @type {any} */
   let failure;
   const one = async () => {
@@ -26,9 +26,8 @@ async function reload({ generation, slotList }, parallel, emit) {
   };
   await Promise.all(Array.from({ length: Math.max(1, parallel) }, one));
   if (failure) {
-    emit('reloadFailed', { generation, error: failure });
+    emit('reloadFailed', { error: failure });
     throw failure;
   }
-  const ms = Math.round(performance.now() - begun);
-  emit('reloaded', { generation, workers: slotList.length, ms });
+  emit('reloaded', { workers: slots.length, ms: Math.round(performance.now() - begun) });
 }

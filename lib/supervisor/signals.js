@@ -2,17 +2,31 @@
 
 /** The signals of the primary, as service managers, containers and terminals send them. */
 
-module.exports = { exitCodeOf, watchSignals };
+module.exports = { obeySignals };
 
 const STOP = /** @type {const} */ (['SIGTERM', 'SIGINT']);
 const RELOAD = /** @type {const} */ (['SIGHUP', 'SIGUSR2']);
 const NUMBERS = { SIGTERM: 15, SIGINT: 2 };
 
 /**
- * @param {{ stop: (signal: NodeJS.Signals) => void, reload: (signal: NodeJS.Signals) => void }} on
- * @returns {() => void} stops watching
+ * @param {InstanceType<typeof import('./supervisor').Supervisor>} supervisor
+ * @param {(code: number) => void} exitWith what the process shall exit with in the end
+ * @returns {() => void} leaves signals alone again
  */
-function watchSignals({ stop, reload }) {
+function obeySignals(supervisor, exitWith) {
+  const stop = (/** @type {NodeJS.Signals} */ signal) => {
+    const now = supervisor.state === 'stopping';
+    supervisor.emit('signal', { signal, action: now ? 'stop-now' : 'stop' });
+    if (now) exitWith(exitCodeOf(signal));
+    // A load balancer has to be waited for; whoever presses Ctrl-C has none.
+    const delay = signal === 'SIGTERM' ? supervisor.options.drainDelay : 0;
+    supervisor.stop({ now, delay, signal });
+  };
+  const reload = (/** @type {NodeJS.Signals} */ signal) => {
+    supervisor.emit('signal', { signal, action: 'reload' });
+    // Its failure is an event as well.
+    supervisor.reload().catch(() => {});
+  };
   for (const signal of STOP) process.on(signal, stop);
   for (const signal of RELOAD) process.on(signal, reload);
   return () => {

@@ -5,13 +5,15 @@
  * makes Node listen for a debugger, on a thread of its own, and a debugger may interrupt.
  */
 
+const { fileURLToPath } = require('url');
+
 const { Debugger } = require('./debugger');
 const { listeningPortsOf } = require('./listen-fds');
 
 module.exports = { stackOf };
 
 /** For all of it. What blocks outside of JavaScript, say in a system call, is not interrupted. */
-const TIMEOUT = 3000;
+const TIMEOUT = 5000;
 const LOOK_AGAIN_AFTER = 20;
 
 /**
@@ -49,13 +51,19 @@ async function stackAt(port, abort) {
     client.send('Debugger.enable');
     client.send('Debugger.pause');
     const { callFrames } = await paused;
-    return callFrames.map(describeFrame).join('\n');
+    return callFrames
+      .map((/** @type {any} */ frame) => describeFrame(frame, client.scripts))
+      .join('\n');
   } finally {
     client.close();
   }
 }
 
-function describeFrame(/** @type {any} */ { functionName, url, location }) {
-  const place = `${url}:${location.lineNumber + 1}:${(location.columnNumber ?? 0) + 1}`;
+/** @param {any} frame @param {Map<string, string>} scripts */
+function describeFrame({ functionName, url, location }, scripts) {
+  const { scriptId, lineNumber, columnNumber = 0 } = location;
+  const script = url || scripts.get(scriptId) || '<anonymous>';
+  const file = script.startsWith('file:') ? fileURLToPath(script) : script;
+  const place = `${file}:${lineNumber + 1}:${columnNumber + 1}`;
   return `    at ${functionName ? `${functionName} (${place})` : place}`;
 }

@@ -11,18 +11,19 @@ module.exports = { statusOf };
 
 /**
  * @param {InstanceType<typeof import('./supervisor').Supervisor>} supervisor
+ * @param {Slot[]} slots
  * @returns {import('.').Status}
  */
-function statusOf({ state, generation, wanted, startedAt, isReloading, leader, slotList }) {
+function statusOf({ state, generation, wanted, startedAt, isReloading, leader }, slots) {
   return {
     pid: process.pid,
     state,
     generation,
     wanted,
-    ready: slotList.filter(({ member }) => member?.state === 'ready').length,
+    ready: slots.filter(({ member }) => member?.state === 'ready').length,
     uptime: Math.round(performance.now() - startedAt),
     reloading: isReloading,
-    workers: slotList.flatMap((slot) => workersOf(slot, leader)),
+    workers: slots.flatMap((slot) => workersOf(slot, leader)),
   };
 }
 

@@ -5,6 +5,7 @@
 const { EventEmitter } = require('events');
 
 const { resolveCount } = require('./cpus');
+const { Crew } = require('./crew');
 const { error } = require('./errors');
 const { HangWatch } = require('./hang');
 const { Leadership } = require('./leader');
@@ -15,13 +16,12 @@ const { checkCount } = require('./options');
 const { Queue } = require('./queue');
 const { limitsOf, Recycling } = require('./recycle');
 const { reload } = require('./reload');
-const { exitCodeOf, watchSignals } = require('./signals');
-const { Slot } = require('./slot');
+const { obeySignals } = require('./signals');
 const { stackOf } = require('./stack');
 const { statusOf } = require('./status');
 const { tellSystemd } = require('./systemd');
 
-/** @typedef {InstanceType<typeof Slot>} Place */
+/** @typedef {InstanceType<typeof import('./slot').Slot>} Slot */
 /** @typedef {InstanceType<typeof Member>} Process */
 
 class Supervisor extends EventEmitter {
@@ -32,10 +32,10 @@ class Supervisor extends EventEmitter {
   wanted;
   /** @type {Promise<void>} */
   running;
-  /** @type {Map<number, Place>} */
-  slots = new Map();
+  isReloading = false;
 
   #cluster;
+  #crew;
   #inherited;
   #queue = new Queue();
   #leadership;
@@ -65,16 +65,22 @@ class Supervisor extends EventEmitter {
     const settings = Object.entries({ exec, args, execArgv, cwd, silent });
     cluster.setupPrimary(Object.fromEntries(settings.filter(([, value]) => value !== undefined)));
 
+    this.#crew = new Crew({
+      options,
+      launch: (slot) => this.#launch(slot),
+      emit: (event, ...args) => this.#onSlotEvent(event, args),
+      changed: () => this.#onChanged(),
+    });
     this.#inherited = options.systemd ? takeInherited() : [];
     this.#leadership = new Leadership(({ worker }) => this.emit('leader', worker));
     this.#recycling = new Recycling(
       options,
-      () => this.#ready(),
+      () => this.#crew.ready,
       (member, info) => this.#recycle(member, info),
     );
     this.#hangs = new HangWatch(
       options.hangTimeout,
-      () => this.#ready(),
+      () => this.#crew.ready,
       (member, ms) => this.#onHang(member, ms),
     );
     this.#ends.push(() => this.#recycling.stop());
@@ -82,7 +88,7 @@ class Supervisor extends EventEmitter {
     const self = /** @type {import('.').Supervisor} */ (/** @type {unknown} */ (this));
     logEvents(self, options.log);
     if (options.systemd) this.#ends.push(tellSystemd(self));
-    if (options.signals) this.#watchSignals();
+    if (options.signals) this.#ends.push(obeySignals(this, (code) => (this.#exitCode = code)));
 
     this.wanted = resolveCount(options.workers);
     this.running = new Promise((resolve, reject) => {
@@ -95,7 +101,7 @@ class Supervisor extends EventEmitter {
 
   #begin() {
     if (this.#stopped) return;
-    for (let number = 0; number < this.wanted; number++) this.#open(number).startOrRetry('start');
+    this.#crew.start(this.wanted);
     this.#onChanged();
   }
 
@@ -103,16 +109,8 @@ class Supervisor extends EventEmitter {
     return this.#leadership.current?.worker;
   }
 
-  get isReloading() {
-    return this.slotList.some(({ candidate }) => candidate !== undefined);
-  }
-
-  get slotList() {
-    return [...this.slots.values()].sort((a, b) => a.number - b.number);
-  }
-
   status() {
-    return statusOf(this);
+    return statusOf(this, this.#crew.slots);
   }
 
   /** @param {import('.').WorkerCount} workers */
@@ -124,7 +122,7 @@ class Supervisor extends EventEmitter {
       const to = resolveCount(workers);
       this.emit('scale', { from: this.wanted, to });
       this.wanted = to;
-      await Promise.all([...this.#grow(to), ...this.#shrink(to)]);
+      await Promise.all([...this.#crew.grow(to), ...this.#crew.shrink(to)]);
       return this.status();
     });
   }
@@ -136,8 +134,15 @@ class Supervisor extends EventEmitter {
     this.#nextReload ??= this.#queue.run(async () => {
       this.#nextReload = undefined;
       this.#checkRuns();
-      this.generation++;
-      await reload(this, parallel, (event, info) => this.emit(event, info));
+      const generation = ++this.generation;
+      this.isReloading = true;
+      try {
+        const emit = (/** @type {string} */ event, /** @type {object} */ info) =>
+          this.emit(event, { generation, ...info });
+        await reload(this.#crew.slots, parallel, emit);
+      } finally {
+        this.isReloading = false;
+      }
       return this.status();
     });
     return this.#nextReload;
@@ -158,7 +163,7 @@ class Supervisor extends EventEmitter {
     this.#recycling.stop();
     this.#hangs.stop();
     if (delay > 0) await this.#serveOn(delay);
-    await Promise.all(this.slotList.map((slot) => slot.close('stop')));
+    await Promise.all(this.#crew.slots.map((slot) => slot.close('stop')));
     for (const end of this.#ends) end();
     this.state = 'stopped';
     this.emit('stopped', { code: this.#exitCode });
@@ -176,7 +181,7 @@ class Supervisor extends EventEmitter {
    * @returns {Promise<void>}
    */
   #serveOn(delay) {
-    for (const member of this.#members()) member.warn('stop', delay + this.options.killTimeout);
+    for (const member of this.#crew.members) member.warn('stop', delay + this.options.killTimeout);
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, delay);
       this.#hurry = () => {
@@ -188,31 +193,20 @@ class Supervisor extends EventEmitter {
 
   #stopNow() {
     this.#hurry();
-    for (const slot of this.slots.values()) slot.kill();
-  }
-
-  #open(/** @type {number} */ number) {
-    const slot = new Slot(number, {
-      options: this.options,
-      launch: (slot) => this.#launch(slot),
-      emit: (event, ...args) => this.#onSlotEvent(event, args),
-      changed: () => this.#onChanged(),
-    });
-    this.slots.set(number, slot);
-    return slot;
+    for (const slot of this.#crew.slots) slot.kill();
   }
 
   /** Crash loops are told with how many others run; all other events as they come. */
   #onSlotEvent(/** @type {string} */ event, /** @type {any[]} */ args) {
     if (event === 'crashLoop') {
-      const left = this.slotList.filter(({ failed }) => !failed).length;
+      const left = this.#crew.slots.filter(({ failed }) => !failed).length;
       this.emit(event, { ...args[0], left });
     } else {
       this.emit(event, ...args);
     }
   }
 
-  #launch(/** @type {Place} */ slot) {
+  #launch(/** @type {Slot} */ slot) {
     const place = {
       slot: slot.number,
       generation: this.generation,
@@ -223,12 +217,14 @@ class Supervisor extends EventEmitter {
       notReady: ({ worker }) => {
         this.emit('notReady', worker, { timeout: this.options.listenTimeout });
       },
-      kill: ({ worker, reason = 'stop' }, signal) => this.emit('kill', worker, { signal, reason }),
+      kill: ({ worker, reason = 'stop' }, signal, drained) => {
+        this.emit('kill', worker, { signal, reason, drained });
+      },
       message: (member, message) => this.#onMessage(slot, member, message),
     });
   }
 
-  /** @param {Place} slot @param {Process} member @param {any} message */
+  /** @param {Slot} slot @param {Process} member @param {any} message */
   #onMessage(slot, member, message) {
     switch (message.act) {
       case 'leaving':
@@ -246,26 +242,10 @@ class Supervisor extends EventEmitter {
     this.#onChanged();
   }
 
-  /** New slots, and those that were given up. @returns {Promise<void>[]} */
-  #grow(/** @type {number} */ to) {
-    return Array.from({ length: to }, (_each, number) => {
-      const slot = this.slots.get(number);
-      return slot ? slot.revive('scale') : this.#open(number).start('scale');
-    });
-  }
-
-  /** @returns {Promise<void>[]} */
-  #shrink(/** @type {number} */ to) {
-    return this.slotList.slice(to).map(async (slot) => {
-      await slot.close('scale');
-      this.slots.delete(slot.number);
-    });
-  }
-
   /** @param {Process} member @param {Parameters<ConstructorParameters<typeof Recycling>[2]>[1]} info */
   #recycle(member, info) {
     return this.#queue.run(async () => {
-      const slot = this.slots.get(member.slot);
+      const slot = this.#crew.get(member.slot);
       // It may have been replaced while this waited.
       if (slot?.member !== member || member.isLeaving || this.#stopped) return;
       this.emit('recycle', member.worker, info);
@@ -282,46 +262,18 @@ class Supervisor extends EventEmitter {
     member.kill('hang');
   }
 
-  #members() {
-    return this.slotList.flatMap(({ members }) => members);
-  }
-
-  /** Those who serve in their slots. */
-  #ready() {
-    return this.slotList.flatMap(({ member }) => (member?.state === 'ready' ? [member] : []));
-  }
-
   #onChanged() {
     if (this.#stopped) return;
-    this.#leadership.update(this.#ready());
-    const slots = this.slotList;
-    if (slots.length > 0 && slots.every(({ failed, members }) => failed && members.length === 0)) {
+    this.#leadership.update(this.#crew.ready);
+    if (this.#crew.hasFailed) {
       this.#exitCode = 1;
       this.stop();
-    } else if (this.state === 'starting' && this.#ready().length === this.wanted) {
+    } else if (this.state === 'starting' && this.#crew.isSettled) {
       this.state = 'running';
       const ms = Math.round(performance.now() - this.startedAt);
-      this.emit('running', { workers: this.wanted, ms });
+      this.emit('running', { workers: this.#crew.ready.length, ms });
       this.#settleRunning();
     }
-  }
-
-  #watchSignals() {
-    const unwatch = watchSignals({
-      stop: (signal) => {
-        const isFirst = this.#stopped === undefined;
-        this.emit('signal', { signal, action: isFirst ? 'stop' : 'stop-now' });
-        if (!isFirst) this.#exitCode = exitCodeOf(signal);
-        const delay = signal === 'SIGTERM' ? this.options.drainDelay : 0;
-        this.stop({ now: !isFirst, delay, signal });
-      },
-      reload: (signal) => {
-        this.emit('signal', { signal, action: 'reload' });
-        // Its failure is an event as well.
-        this.reload().catch(() => {});
-      },
-    });
-    this.#ends.push(unwatch);
   }
 
   #checkRuns() {

@@ -1,0 +1,249 @@
+'use strict';
+
+/**
+ * Connections: rust-cluster and node:cluster side by side, in turns.
+ *
+ *   node bench/connections.js --help
+ */
+
+const fs = require('node:fs');
+
+const { cpuTime } = require('./lib/cpu');
+const { generator, load, saturate, startLoad } = require('./lib/generator');
+const { parse } = require('./lib/options');
+const { Program } = require('./lib/program');
+const { quantile } = require('./lib/rounds');
+const { main } = require('./lib/suite');
+
+/** @typedef {import('./lib/options').Options} Options */
+/** @typedef {import('./lib/suite').Scenario} Scenario */
+
+const CLIENTS = 64;
+
+/** What is worse than this with one worker or the primary blocked is felt (milliseconds). */
+const WORST = 25;
+
+/**
+ * @param {Options} options
+ * @returns {Scenario[]}
+ */
+function scenarios({ node, quick }) {
+  const seconds = quick ? 1 : 2;
+  const size = crowd(quick);
+  return [
+    {
+      name: 'saturation',
+      title: `One short HTTP request per connection, 2 workers, ${CLIENTS} clients (${generator})`,
+      variants: ['builtin', 'none', 'ours'],
+      sample: (variant) => saturation(node, variant, { workers: 2, idle: 0, seconds }),
+      lines: saturationLines(),
+    },
+    {
+      name: 'keep-alive',
+      title: `Requests on ${CLIENTS} connections that stay open, 2 workers (${generator})`,
+      variants: ['builtin', 'ours'],
+      sample: (variant) => keptAlive(node, variant, seconds),
+      lines: [
+        { metric: 'rate', label: 'requests/s', goal: { atLeast: 0.97 } },
+        { metric: 'workers', label: 'workers, µs CPU per request' },
+      ],
+    },
+    {
+      name: 'fork',
+      title: "From fork() to 'listening'",
+      variants: ['builtin', 'ours'],
+      sample: (variant) => forkTime(node, variant, quick ? 4 : 12),
+      lines: [{ metric: 'time', label: 'milliseconds', goal: { atMost: 1.03 } }],
+    },
+    {
+      name: 'paced',
+      title: 'A fresh connection at 1500 a second, 2 workers',
+      variants: ['builtin', 'ours'],
+      sample: (variant) => paced(node, variant, seconds + 1),
+      lines: [
+        { metric: 'p50', label: 'p50, ms', goal: { atMost: 0.75 } },
+        { metric: 'p99', label: 'p99, ms', goal: { atMost: 1 } },
+        { metric: 'primary', label: 'primary, µs CPU per connection' },
+        { metric: 'workers', label: 'workers, µs CPU per connection' },
+      ],
+    },
+    {
+      name: 'blocked-worker',
+      title: 'A fresh connection while one of 4 workers is blocked for 2 s again and again',
+      variants: ['builtin', 'ours'],
+      sample: (variant) => blockedWorker(node, variant, quick ? 3 : 6),
+      lines: [
+        { metric: 'worst', label: 'worst, ms', goal: { below: WORST, absolute: true } },
+        { metric: 'p99', label: 'p99, ms' },
+      ],
+    },
+    {
+      name: 'blocked-primary',
+      title: "A fresh connection while the primary's JavaScript is blocked for 1 s",
+      variants: ['builtin', 'ours'],
+      sample: (variant) => blockedPrimary(node, variant),
+      lines: [
+        { metric: 'worst', label: 'worst, ms', goal: { below: WORST, absolute: true } },
+        { metric: 'p99', label: 'p99, ms' },
+      ],
+    },
+    {
+      name: 'crowd',
+      title: `As the first, with ${size.workers} workers and ${size.idle} idle connections`,
+      variants: ['builtin', 'none', 'ours'],
+      sample: (variant) => saturation(node, variant, { ...size, seconds }),
+      lines: saturationLines(),
+    },
+  ];
+}
+
+/** @returns {import('./lib/report').Line[]} */
+function saturationLines() {
+  return [
+    { metric: 'rate', label: 'connections/s', goal: { atLeast: 1.7 } },
+    { metric: 'primary', label: 'primary, µs CPU per connection', goal: { atMost: 0.25 } },
+    { metric: 'workers', label: 'workers, µs CPU per connection', goal: { atMost: 0.6 } },
+    {
+      metric: 'rate',
+      label: 'connections/s, to SCHED_NONE',
+      against: 'none',
+      goal: { atLeast: 0.9 },
+    },
+  ];
+}
+
+/** How many workers and idle connections: 32 and 10 000 where the limits allow it. */
+function crowd(/** @type {boolean} */ quick) {
+  if (quick) return { workers: 8, idle: 1000 };
+  const limit = /^Max open files\s+(\d+)/m.exec(fs.readFileSync('/proc/self/limits', 'utf8'));
+  // With the builtin's round robin, half of them may be under way in the primary.
+  return { workers: 32, idle: Math.min(10_000, Math.floor(Number(limit?.[1] ?? 1024) * 0.8)) };
+}
+
+/**
+ * @template T
+ * @param {string} node
+ * @param {{ variant: string, workers: number }} settings
+ * @param {(server: InstanceType<typeof Program>, port: number, pids: number[]) => Promise<T>} measure
+ */
+async function withServer(node, settings, measure) {
+  const server = new Program(node, 'server.js', settings);
+  try {
+    const { port, pids } = await server.answer();
+    return await measure(server, port, pids);
+  } finally {
+    await server.stop();
+  }
+}
+
+/**
+ * CPU time of primary and workers while something is done.
+ * @template {{ requests: number }} T
+ * @param {InstanceType<typeof Program>} server
+ * @param {number[]} pids
+ * @param {() => Promise<T>} act
+ */
+async function withCpu(server, pids, act) {
+  const [primary, workers] = [cpuTime(server.pid), cpuTime(...pids)];
+  const result = await act();
+  return {
+    ...result,
+    primary: (cpuTime(server.pid) - primary) / result.requests,
+    workers: (cpuTime(...pids) - workers) / result.requests,
+  };
+}
+
+const WARM_UP = 1;
+
+/**
+ * @param {string} node
+ * @param {string} variant
+ * @param {{ workers: number, idle: number, seconds: number }} settings
+ */
+function saturation(node, variant, { workers, idle, seconds }) {
+  return withServer(node, { variant, workers }, async (server, port, pids) => {
+    const holder = idle > 0 ? startLoad({ mode: 'idle', port, count: idle }) : null;
+    try {
+      await holder?.answer();
+      await saturate(port, CLIENTS, WARM_UP, false);
+      const result = await withCpu(server, pids, () => saturate(port, CLIENTS, seconds, false));
+      return { ...result, rate: result.requests / result.seconds };
+    } finally {
+      await holder?.stop();
+    }
+  });
+}
+
+function keptAlive(
+  /** @type {string} */ node,
+  /** @type {string} */ variant,
+  /** @type {number} */ seconds,
+) {
+  return withServer(node, { variant, workers: 2 }, async (server, port, pids) => {
+    await saturate(port, CLIENTS, WARM_UP, true);
+    const result = await withCpu(server, pids, () => saturate(port, CLIENTS, seconds, true));
+    return { ...result, rate: result.requests / result.seconds };
+  });
+}
+
+function forkTime(
+  /** @type {string} */ node,
+  /** @type {string} */ variant,
+  /** @type {number} */ count,
+) {
+  return withServer(node, { variant, workers: 1 }, async (server) => {
+    /** @type {number[]} */
+    const times = await server.ask({ what: 'fork', count });
+    times.sort((a, b) => a - b);
+    return { time: quantile(times, 0.5) };
+  });
+}
+
+function paced(
+  /** @type {string} */ node,
+  /** @type {string} */ variant,
+  /** @type {number} */ seconds,
+) {
+  return withServer(node, { variant, workers: 2 }, async (server, port, pids) => {
+    await saturate(port, CLIENTS, WARM_UP, false);
+    return withCpu(server, pids, () => load({ mode: 'paced', port, rate: 1500, seconds }));
+  });
+}
+
+/** Fresh connections a second while something is blocked: few enough to disturb nothing. */
+const PROBES = 100;
+
+function blockedWorker(
+  /** @type {string} */ node,
+  /** @type {string} */ variant,
+  /** @type {number} */ seconds,
+) {
+  return withServer(node, { variant, workers: 4 }, async (_server, port) => {
+    await saturate(port, CLIENTS, WARM_UP, false);
+    const blocker = startLoad({ mode: 'blocker', port, ms: 2000 });
+    try {
+      await blocker.answer();
+      return await load({ mode: 'paced', port, rate: PROBES, seconds });
+    } finally {
+      await blocker.stop();
+    }
+  });
+}
+
+function blockedPrimary(/** @type {string} */ node, /** @type {string} */ variant) {
+  return withServer(node, { variant, workers: 2 }, async (server, port) => {
+    await saturate(port, CLIENTS, WARM_UP, false);
+    const timer = setTimeout(() => server.tell({ what: 'block', ms: 1000 }), 500);
+    try {
+      return await load({ mode: 'paced', port, rate: PROBES, seconds: 3 });
+    } finally {
+      clearTimeout(timer);
+    }
+  });
+}
+
+const DOES = 'Measures connections with rust-cluster and node:cluster side by side.';
+
+if (require.main === module) main(scenarios, parse('connections.js', DOES));
+
+module.exports = { scenarios };

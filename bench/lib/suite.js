@@ -1,0 +1,76 @@
+'use strict';
+
+/** Runs scenarios one after the other and shows what they gave. */
+
+const os = require('node:os');
+const { spawnSync } = require('node:child_process');
+
+const { loadAverage } = require('./cpu');
+const { print, rows } = require('./report');
+const { alternate } = require('./rounds');
+
+/** @typedef {import('./options').Options} Options */
+/** @typedef {import('./report').Line} Line */
+/** @typedef {import('./report').Row} Row */
+
+/**
+ * @typedef {object} Scenario
+ * @property {string} name
+ * @property {string} title
+ * @property {string[]} variants the first is what the others are compared with
+ * @property {(variant: string) => Promise<any>} sample its figures
+ * @property {Line[]} lines which of them are shown, with their goals
+ */
+
+/** @typedef {{ name: string, title: string, load: number, rows: Row[] }} Result */
+
+/**
+ * Runs a script of its own.
+ * @param {(options: Options) => Scenario[]} scenarios
+ * @param {Options} options
+ */
+async function main(scenarios, options) {
+  announce(options);
+  const results = await runAll(scenarios(options), options);
+  conclude(results);
+}
+
+/** @param {Options} options */
+function announce(options) {
+  const { cpu, cores, node } = machine(options);
+  console.log(`Node ${node}, ${cores} cores (${cpu}), ${options.rounds} rounds, medians`);
+}
+
+/** @param {Options} options */
+function machine(options) {
+  const [{ model }] = os.cpus();
+  const node = spawnSync(options.node, ['--version'], { encoding: 'utf8' }).stdout.trim();
+  return { node: node.slice(1), cpu: model, cores: os.cpus().length };
+}
+
+/**
+ * @param {Scenario[]} scenarios
+ * @param {Options} options
+ */
+async function runAll(scenarios, { only, rounds }) {
+  /** @type {Result[]} */
+  const results = [];
+  for (const { name, title, variants, sample, lines } of scenarios) {
+    if (only.length > 0 && !only.some((part) => name.includes(part))) continue;
+    const samples = await alternate({ label: name, variants, rounds, sample });
+    const load = loadAverage();
+    const result = { name, title, load, rows: rows(lines, samples) };
+    print(`${title}   [${name}, load average ${load}]`, result.rows);
+    results.push(result);
+  }
+  return results;
+}
+
+/** @param {Result[]} results */
+function conclude(results) {
+  const all = results.flatMap((result) => result.rows).filter((row) => row.goal);
+  const missed = all.filter((row) => !row.met);
+  console.log(`\n${all.length - missed.length} of ${all.length} goals met.`);
+}
+
+module.exports = { announce, conclude, machine, main, runAll };
