@@ -88,7 +88,9 @@ function draw(source, target) {
   const about = `Node ${results.node}, ${results.cores} cores, ${results.rounds} rounds in turns, medians`;
   const head = [
     text(24, 32, 'rust-cluster to node:cluster: how many times better', { size: 18, weight: 600 }),
-    text(24, 54, `${about}; the mark is the goal. Right: node:cluster → rust-cluster.`, { soft: 1 }),
+    text(24, 54, `${about}; the mark is the goal. Right: node:cluster → rust-cluster.`, {
+      soft: 1,
+    }),
   ];
   const height = y - 14;
   const svg = [
@@ -165,8 +167,11 @@ function grid(top, bottom, { at, ticks }) {
       const x = at(tick).toFixed(1);
       const color = tick === 1 ? COLORS.soft : COLORS.line;
       return (
-        `<line x1='${x}' x2='${x}' y1='${top}' y2='${bottom}' stroke='${color}'/>` +
-        text(Number(x), bottom + 14, tick === 1 ? 'equal' : `${tick}×`, { soft: 1, anchor: 'middle' })
+        `<line x1='${x}' x2='${x}' y1='${top}' y2='${bottom}' stroke='${color}'/>${ 
+        text(Number(x), bottom + 14, tick === 1 ? 'equal' : `${tick}×`, {
+          soft: 1,
+          anchor: 'middle',
+        })}`
       );
     })
     .join('\n');
@@ -186,7 +191,9 @@ function row(bar, y, { at }) {
       `stroke='${COLORS.text}' stroke-opacity='0.35' stroke-width='1.5'/>`,
     `<line x1='${goal}' x2='${goal}' y1='${middle - BAR / 2 - 3}' y2='${middle + BAR / 2 + 3}' ` +
       `stroke='${COLORS.goal}' stroke-width='2'/>`,
-    text(RIGHT + 14, middle + 4, `${bar.times.toFixed(bar.times < 9.95 ? 1 : 0)}×`, { weight: 600 }),
+    text(RIGHT + 14, middle + 4, `${bar.times.toFixed(bar.times < 9.95 ? 1 : 0)}×`, {
+      weight: 600,
+    }),
     text(RIGHT + 62, middle + 4, bar.values, { soft: 1 }),
   ].join('\n');
 }
