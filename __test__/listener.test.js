@@ -14,6 +14,7 @@ const {
   holder,
   refused,
   requestsIn,
+  settle,
   socketPath,
   startWorkers,
   stop,
@@ -228,12 +229,14 @@ describe('out of descriptors', () => {
 describe('nothing is left', () => {
   test('of connections, of refused ones, and of a worker that was killed', async (t) => {
     const { program, pid, workers, target } = await startWorkers(t, {
-      signal: 'fork',
+      signal: 'settle',
+      respawns: true,
       server: { maxConnections: 20 },
       listen: { port: 0, host: '127.0.0.1', backlog: 4096 },
     });
     const processes = [pid, workers[1].pid];
     await Promise.all(many(target, 40)); // whatever is opened once is open now
+    await until(async () => `${await settle(pid, program)}` === '0,0');
     const before = processes.map((each) => descriptorsOf(each).length);
     const asBefore = () => {
       const now = processes.map((each) => descriptorsOf(each).length);
@@ -257,8 +260,6 @@ describe('nothing is left', () => {
 
     process.kill(workers[0].pid, 'SIGKILL');
     await program.next('disconnect');
-    await program.next('exit');
-    process.kill(pid, 'SIGUSR2');
     await program.next('listening');
     await until(asBefore);
     assert.ok(!descriptorsOf(pid).some((link) => link.includes('memfd')));

@@ -166,13 +166,15 @@ function grid(top, bottom, { at, ticks }) {
     .map((tick) => {
       const x = at(tick).toFixed(1);
       const color = tick === 1 ? COLORS.soft : COLORS.line;
-      return (
-        `<line x1='${x}' x2='${x}' y1='${top}' y2='${bottom}' stroke='${color}'/>${ 
-        text(Number(x), bottom + 14, tick === 1 ? 'equal' : `${tick}×`, {
+      return `<line x1='${x}' x2='${x}' y1='${top}' y2='${bottom}' stroke='${color}'/>${text(
+        Number(x),
+        bottom + 14,
+        tick === 1 ? 'equal' : `${tick}×`,
+        {
           soft: 1,
           anchor: 'middle',
-        })}`
-      );
+        },
+      )}`;
     })
     .join('\n');
 }
