@@ -48,7 +48,9 @@ test('a program that forks workers itself is a worker here', async (t) => {
   const app = sandbox(t).run(['start', fixture('aware.js'), '-i', '2', '--json']);
   const { port } = await app.next('listening');
   await app.next('running');
-  const answers = new Set([await ask(port), await ask(port)]);
+  const answers = new Set();
+  // Strictly in turn, but for a worker that has to wait for a CPU for longer than the handoff timeout.
+  for (let n = 0; n < 20 && answers.size < 2; n++) answers.add(await ask(port));
   assert.deepEqual(answers, new Set(['1', '2']));
   await interrupt(app);
 });

@@ -15,6 +15,7 @@ const {
   startWorkers,
   stop,
   until,
+  workerIs,
 } = require('./helpers/connections');
 const { start } = require('./helpers/program');
 
@@ -39,7 +40,9 @@ async function inTurn({ program, pid, target }, count) {
 
 describe('round robin', () => {
   test('gives one to each worker, in the order in which they began to listen', async (t) => {
-    const started = await startWorkers(t, { workers: 3, signal: 'settle' });
+    // However late the system lets a worker run, it does not count as blocked.
+    const settings = { handoffTimeout: 60_000 };
+    const started = await startWorkers(t, { workers: 3, signal: 'settle', settings });
     const answers = await inTurn(started, 12);
     const round = answers.slice(0, 3);
     assert.deepEqual([...round].sort(), [1, 2, 3]);
@@ -47,18 +50,14 @@ describe('round robin', () => {
   });
 
   test('leaves out who is blocked, and goes on with him when he is not', async (t) => {
-    const started = await startWorkers(t, { workers: 3, signal: 'settle' });
-    const { program, target } = started;
+    const { program, target } = await startWorkers(t, { workers: 3 });
     const { command, release } = holder(t);
     const slow = ask(target, command);
     const { worker: blocked } = await program.next('request');
     for (let i = 0; i < 6; i++) assert.notEqual(Number(await ask(target)), blocked);
     release();
     await slow;
-    const answers = await inTurn(started, 6);
-    for (const worker of [1, 2, 3]) {
-      assert.equal(answers.filter((answer) => answer === worker).length, 2);
-    }
+    await workerIs(target, blocked);
   });
 
   test('is what a program gets that says nothing, with the number of the builtin', async (t) => {

@@ -14,7 +14,7 @@ const { number } = require('./lib/report');
 
 /** @typedef {import('./lib/report').Row} Row */
 /** @typedef {{ name: string, rows: Row[] }} Result */
-/** @typedef {{ text: string, times: number, from: number, to: number, goal: number, met: boolean, values: string }} Bar */
+/** @typedef {{ text: string, times: number, from: number, to: number, goal: number, values: string }} Bar */
 
 /** Which figures are shown, in this order: scenario, metric, what it is called. */
 const CONNECTIONS = [
@@ -88,9 +88,14 @@ function draw(source, target) {
   const about = `Node ${results.node}, ${results.cores} cores, ${results.rounds} rounds in turns, medians`;
   const head = [
     text(24, 32, 'rust-cluster to node:cluster: how many times better', { size: 18, weight: 600 }),
-    text(24, 54, `${about}; the mark is the goal. Right: node:cluster → rust-cluster.`, {
-      soft: 1,
-    }),
+    text(
+      24,
+      54,
+      `${about}; the mark is the goal, the thin line goes from the worst to the best round.`,
+      {
+        soft: 1,
+      },
+    ),
   ];
   const height = y - 14;
   const svg = [
@@ -119,7 +124,7 @@ function barsOf(wanted, results) {
 
 /** Of costs and times less is better: there, the inverse says how many times better. */
 function barOf(
-  /** @type {Row} */ { figures, ratio, goal = {}, met = false },
+  /** @type {Row} */ { figures, ratio, goal = {} },
   /** @type {string} */ label,
   /** @type {string} */ unit,
 ) {
@@ -128,23 +133,20 @@ function barOf(
   const { builtin, ours } = figures;
   const ends = [better(ratio.min), better(ratio.max)].sort((a, b) => a - b);
   const limit = goal.absolute ? (goal.below ?? 1) / builtin.median : (goal.atLeast ?? goal.atMost);
-  const show = (/** @type {number} */ value) => (value >= 1000 ? thousands(value) : number(value));
   return {
     text: label,
     times: better(ratio.median),
     from: ends[0],
     to: ends[1],
     goal: better(limit ?? 1),
-    met,
-    values: `${show(builtin.median)} → ${show(ours.median)}${unit}`,
+    values: `${short(builtin.median)} → ${short(ours.median)}${unit}`,
   };
 }
 
-/** @param {number} value */
-function thousands(value) {
-  return Math.round(value)
-    .toString()
-    .replace(/\B(?=(?:\d{3})+$)/g, ' ');
+/** Short, because there is little room: 141k, 1.03M. @param {number} value */
+function short(value) {
+  if (value >= 1e6) return `${(value / 1e6).toFixed(2)}M`;
+  return value >= 1e4 ? `${(value / 1000).toFixed(0)}k` : number(value);
 }
 
 /** A logarithmic scale, because a tenth and ten times are equally far from the same. */
