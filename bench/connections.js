@@ -9,7 +9,7 @@
 const fs = require('node:fs');
 
 const { cpuTime } = require('./lib/cpu');
-const { generator, load, saturate, startLoad } = require('./lib/generator');
+const { generator, keepAliveGenerator, load, saturate, startLoad } = require('./lib/generator');
 const { parse } = require('./lib/options');
 const { Program } = require('./lib/program');
 const { quantile } = require('./lib/rounds');
@@ -40,7 +40,7 @@ function scenarios({ node, quick }) {
     },
     {
       name: 'keep-alive',
-      title: `Requests on ${CLIENTS} connections that stay open, 2 workers (${generator})`,
+      title: `Requests on ${CLIENTS} connections that stay open, 2 workers (${keepAliveGenerator})`,
       variants: ['builtin', 'ours'],
       sample: (variant) => keptAlive(node, variant, seconds),
       lines: [

@@ -7,6 +7,8 @@
  * and descriptors carried by the native channel.
  */
 
+const fs = require('fs');
+
 const errors = require('./errors');
 const handles = require('./handles');
 const { Inbox } = require('./inbox');
@@ -16,6 +18,9 @@ const serialization = require('./serialization');
 
 /** How often a handle that was lost on the way is sent again. */
 const MAX_RETRANSMISSIONS = 3;
+
+/** What one read brought is delivered even if a listener of its first message disconnects. */
+const MESSAGE_EVENTS = new Set(['json', 'text', 'advanced', 'jsonHandle', 'advancedHandle']);
 
 const MESSAGE_TYPES = new Set(['string', 'object', 'number', 'boolean']);
 
@@ -31,10 +36,17 @@ const CONTROL = Symbol('control');
  */
 function tell(target, message, write) {
   if (!target.connected) return;
-  const entry = { write, accepted: false };
+  let written = false;
+  const entry = {
+    accepted: false,
+    write() {
+      if (!written) write();
+      written = true;
+    },
+  };
   target.send({ cmd: 'NODE_CLUSTER', ...message, [CONTROL]: entry });
-  // A wrapper has kept it to itself, but without it the cluster would not work.
-  if (!entry.accepted) write();
+  // A wrapper keeps it to itself, perhaps until later, but without it the cluster would not work.
+  if (!entry.accepted) entry.write();
 }
 
 /** @typedef {(message?: any, handle?: any, options?: any, done?: any) => boolean} Send */
@@ -147,17 +159,28 @@ class Channel {
     }
     const prepared = handle ? handles.prepare(this.#peer, message, handle, options) : null;
     if (prepared) {
-      this.#queue = [];
-      this.#inFlight = { ...prepared, tries: 0 };
-      this.#writeHandle(prepared, done);
+      this.#sendHandle(prepared, done);
     } else {
       this.outbox.add(this.#codec.encode(message), done);
     }
   }
 
   /** @param {import('./handles').Prepared} prepared @param {Done} [done] */
+  #sendHandle(prepared, done) {
+    let sent = false;
+    try {
+      sent = this.#writeHandle(prepared, done) >= 0;
+    } finally {
+      if (!sent) prepared.release();
+    }
+    if (!sent) return;
+    this.#queue = [];
+    this.#inFlight = { ...prepared, tries: 0 };
+  }
+
+  /** @param {import('./handles').Prepared} prepared @param {Done} [done] */
   #writeHandle({ envelope, fd }, done) {
-    this.outbox.send((channel) => this.#codec.writeHandle(channel, envelope, fd), done);
+    return this.outbox.send((channel) => this.#codec.writeHandle(channel, envelope, fd), done);
   }
 
   /** For the bookkeeping of sent sockets, in the form in which the builtin sends it. */
@@ -171,9 +194,9 @@ class Channel {
   #onHandleReceived(/** @type {boolean} */ received) {
     const inFlight = this.#inFlight;
     if (!inFlight) return;
-    if (!received && inFlight.tries++ < MAX_RETRANSMISSIONS) {
-      this.#writeHandle(inFlight);
-      return;
+    // Only what is ours to close is still what it was; another descriptor's number may be a file's.
+    if (!received && inFlight.owned && inFlight.tries++ < MAX_RETRANSMISSIONS) {
+      if (this.#writeHandle(inFlight) >= 0) return;
     }
     if (!received) {
       process.emitWarning(
@@ -226,7 +249,7 @@ class Channel {
   // Receiving ------------------------------------------------------------------------------------
 
   onEvent(/** @type {import('../native').Event} */ event) {
-    if (!this.#target.channel) return;
+    if (!this.#target.channel && !MESSAGE_EVENTS.has(event.type)) return;
     switch (event.type) {
       case 'json':
         this.#inbox.add(serialization.decodeJson(/** @type {any} */ (event.text), event.count));
@@ -259,8 +282,15 @@ class Channel {
 
   /** @param {number | undefined} fd none if it was lost on the way @param {() => any} envelopeOf */
   #onHandle(fd, envelopeOf) {
-    this.#native.acknowledgeHandle(fd !== undefined);
-    if (fd === undefined) return;
+    if (fd === undefined) {
+      this.#native.acknowledgeHandle(false);
+      return;
+    }
+    if (!this.#target.channel) {
+      fs.closeSync(fd);
+      return;
+    }
+    this.#native.acknowledgeHandle(true);
     const envelope = envelopeOf();
     handles.receive(this.#peer, envelope, fd, (handle) => this.#inbox.add([envelope.msg], handle));
   }
@@ -268,12 +298,13 @@ class Channel {
   // The end --------------------------------------------------------------------------------------
 
   #onClosed(/** @type {number | undefined} */ errno) {
-    if (errno !== undefined) this.#target.emit('error', errors.system(errno, 'read'));
-    if (!this.#target.channel) return;
     const error = errors.channelClosed();
     this.outbox.fail(error);
     for (const { done } of this.#queue ?? []) if (done) process.nextTick(done, error);
     this.#end();
+    if (errno !== undefined) {
+      process.nextTick(() => this.#target.emit('error', errors.system(errno, 'read')));
+    }
   }
 
   #disconnect() {

@@ -141,7 +141,6 @@ function askForServer(owner, options, reply) {
   const key = [target, port, addressType, fd].join(':');
   const index = takeIndex(key);
   const data = internals.serverDataOf(owner);
-  let id = 0;
   const request = {
     kind: kindOf(isPipe, addressType, fd),
     address: target ?? undefined,
@@ -154,10 +153,11 @@ function askForServer(owner, options, reply) {
     writableAll: Boolean(options.writableAll),
     data: data === undefined ? undefined : JSON.stringify(data),
   };
+  let id = 0;
   tell(process, { act: 'queryServer', index, ...options }, () => {
     id = native.listen(request);
+    asked.set(id, { owner, reply, release: () => releaseIndex(key, index) });
   });
-  asked.set(id, { owner, reply, release: () => releaseIndex(key, index) });
   owner.once('listening', () => {
     if (!servers.has(id)) return;
     worker.state = 'listening';

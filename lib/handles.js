@@ -22,8 +22,8 @@ const internals = require('./internals');
  */
 
 /**
- * A handle that is ready to travel. `release` closes what the sender has of it.
- * @typedef {{ envelope: Envelope, fd: number, release: () => void }} Prepared
+ * A handle that is ready to travel. `owned`: nobody else can close it before `release` does.
+ * @typedef {{ envelope: Envelope, fd: number, owned: boolean, release: () => void }} Prepared
  */
 
 /** @typedef {{ keepOpen?: boolean, swallowErrors?: boolean }} SendOptions */
@@ -63,7 +63,8 @@ function prepare(peer, message, handle, options) {
   /** @type {Envelope} */
   const envelope = { type, msg: message };
   const raw = internals.isRawHandle(handle) ? handle : internals.handleOf(handle);
-  if (!raw) return null;
+  // Closed meanwhile, or a server whose connections come from the primary.
+  if (!raw || !(raw.fd >= 0)) return null;
   let release = () => {};
   if (type === 'net.Socket') {
     if (internals.isSocketOfServer(handle)) {
@@ -83,7 +84,8 @@ function prepare(peer, message, handle, options) {
   } else if (type === 'dgram.Socket') {
     envelope.dgramType = handle.type;
   }
-  return { envelope, fd: raw.fd, release };
+  const owned = type === 'net.Socket' && !options.keepOpen;
+  return { envelope, fd: raw.fd, owned, release };
 }
 
 /**

@@ -72,10 +72,13 @@ class Outbox {
    * Sends something else at once, behind what was collected.
    * @param {(channel: import('../native').Channel) => number} write
    * @param {Done} [done]
+   * @returns {number} bytes unsent, or a negative errno
    */
   send(write, done) {
     this.flush();
-    this.#finish(write(this.#channel), done);
+    const result = write(this.#channel);
+    this.#finish(result, done);
+    return result;
   }
 
   /** Writes what was collected. */

@@ -160,7 +160,7 @@ function isPlainObject(object, seen) {
   if (Object.getPrototypeOf(object) !== Object.prototype || seen.includes(object)) return false;
   if (seen.push(object) > MAX_PLAIN || types.isProxy(object)) return false;
   const keys = Object.keys(object);
-  if (keys.length > MAX_PLAIN) return false;
+  if (keys.length > MAX_PLAIN || typeof object.toJSON === 'function') return false;
   for (const key of keys) if (!isPlain(object[key], seen)) return false;
   return true;
 }

@@ -15,6 +15,9 @@ use crate::sys::fd;
 const READ_SIZE: usize = 64 * 1024;
 const READ_BOUND: usize = 1024 * 1024;
 
+/// From this size on, a chunk of what is to be written gets no more added.
+const CHUNK_SIZE: usize = 256 * 1024;
+
 /// The buffer for reading shrinks after frames that were longer than this; below, the next long one
 /// would only make it grow again.
 const KEPT_SIZE: usize = 8 * 1024 * 1024;
@@ -111,7 +114,9 @@ impl Channel {
         self.unsent += rest;
         // Descriptors are gone with the first byte; until then they wait with it.
         let fds = if written == 0 { fds } else { Vec::new() };
-        if !fds.is_empty() || self.outgoing.is_empty() {
+        // Chunks are freed when they are written, so none grows for ever behind a slow reader.
+        let full = self.outgoing.back().is_none_or(|last| last.bytes.len() >= CHUNK_SIZE);
+        if !fds.is_empty() || full {
             let bytes = Vec::with_capacity(rest);
             self.outgoing.push_back(Chunk { bytes, written: 0, fds });
         }

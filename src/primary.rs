@@ -129,6 +129,7 @@ impl Primary {
             name: group.listener.name.clone(),
             data: group.data.clone(),
             pipe: group.listener.pipe,
+            shared: listened.shared.is_some(),
         };
         Some(listened)
     }

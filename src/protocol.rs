@@ -184,6 +184,8 @@ pub struct Bound {
     pub data: Option<String>,
     /// It is a Unix socket.
     pub pipe: bool,
+    /// The socket itself travels along: the worker accepts by itself.
+    pub shared: bool,
 }
 
 /// From the primary to a worker.

@@ -16,8 +16,13 @@ const run = promisify(execFile);
 
 const tool = ['wrk', 'ab'].find((name) => spawnSync(name, ['-v']).error === undefined);
 
+const OWN = 'bench/lib/load.js';
+
 /** What makes the load at saturation. */
-const generator = tool ?? 'bench/lib/load.js';
+const generator = tool ?? OWN;
+
+/** The same on connections that stay open: to HTTP/1.0, which `ab` speaks, Node closes them. */
+const keepAliveGenerator = tool === 'wrk' ? tool : OWN;
 
 /**
  * As many requests as it takes.
@@ -27,9 +32,9 @@ const generator = tool ?? 'bench/lib/load.js';
  * @param {boolean} keepAlive or a connection for each request
  * @returns {Promise<Load>}
  */
-function saturate(port, clients, seconds, keepAlive) {
-  if (tool === 'wrk') return wrk(port, clients, seconds, keepAlive);
-  if (tool === 'ab') return ab(port, clients, seconds, keepAlive);
+async function saturate(port, clients, seconds, keepAlive) {
+  if (tool === 'wrk') return checked(await wrk(port, clients, seconds, keepAlive));
+  if (tool === 'ab' && !keepAlive) return checked(await ab(port, clients, seconds));
   return load({ mode: keepAlive ? 'keep-alive' : 'close', port, clients, seconds });
 }
 
@@ -37,10 +42,20 @@ function saturate(port, clients, seconds, keepAlive) {
 async function load(settings) {
   const program = startLoad(settings);
   try {
-    return await program.answer();
+    return checked(await program.answer());
   } finally {
     await program.stop();
   }
+}
+
+/**
+ * Failed requests make a rate meaningless, so nobody shall overlook them.
+ * @template {{ errors: number }} T
+ * @param {T} result
+ */
+function checked(result) {
+  if (result.errors > 0) console.log(`${result.errors} requests have failed in this sample.`);
+  return result;
 }
 
 /** One that goes on until it is stopped. @param {object} settings */
@@ -76,10 +91,9 @@ async function ab(
   /** @type {number} */ port,
   /** @type {number} */ clients,
   /** @type {number} */ seconds,
-  /** @type {boolean} */ keepAlive,
 ) {
   const args = ['-q', '-r', '-c', `${clients}`, '-t', `${Math.ceil(seconds)}`];
-  args.push('-n', `${AB_REQUESTS}`, ...(keepAlive ? ['-k'] : []), `http://127.0.0.1:${port}/`);
+  args.push('-n', `${AB_REQUESTS}`, `http://127.0.0.1:${port}/`);
   const { stdout } = await run('ab', args);
   return {
     requests: find(stdout, /Complete requests:\s+(\d+)/),
@@ -95,4 +109,4 @@ function find(text, pattern) {
   return Number(found[1]);
 }
 
-module.exports = { generator, load, saturate, startLoad };
+module.exports = { generator, keepAliveGenerator, load, saturate, startLoad };

@@ -55,10 +55,9 @@ function rows(lines, samples) {
   });
 }
 
-/** @param {Goal} goal @param {number} figure as it is shown, so that nobody sees 0.60 missed */
+/** @param {Goal} goal @param {number} figure not rounded: 0.754 is more than 0.75 */
 function meets({ atLeast = -Infinity, atMost = Infinity, below = Infinity }, figure) {
-  const shown = Number(number(figure));
-  return shown >= atLeast && shown <= atMost && shown < below;
+  return figure >= atLeast && figure <= atMost && figure < below;
 }
 
 /**
@@ -110,7 +109,8 @@ function textOf({ atLeast, atMost, below, absolute }) {
 /** Three digits are more than such measurements have. @param {number} value */
 function number(value) {
   if (value >= 100) return value.toFixed(0);
-  return value >= 10 ? value.toFixed(1) : value.toFixed(2);
+  if (value >= 10) return value.toFixed(1);
+  return value >= 1 ? value.toFixed(2) : value.toFixed(3);
 }
 
 module.exports = { nameOf, number, print, rows, textOf };

@@ -20,7 +20,7 @@ use super::js_error;
 use crate::channel::{Channel as Core, Frame};
 use crate::protocol::Kind;
 use crate::sys::fd;
-use crate::sys::uv::{Interest, Poll};
+use crate::sys::uv::{Interest, Poll, Ready};
 
 /// Turns a control message into an event for JavaScript, or acts on it alone. `Err` for one that
 /// is malformed.
@@ -40,6 +40,8 @@ pub struct Shared {
     /// Whether JavaScript wants the channel to keep the event loop alive.
     referenced: Cell<bool>,
     state: Cell<State>,
+    /// Events of one read are being told.
+    reading: Cell<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,15 +62,16 @@ impl Shared {
             on_broadcast: OnceCell::new(),
             referenced: Cell::new(false),
             state: Cell::new(State::Open),
+            reading: Cell::new(false),
         })
     }
 
     /// Starts to read.
     pub fn start(self: &Rc<Self>, env: Env, on_control: OnControl) -> Result<()> {
         let weak = Rc::downgrade(self);
-        let on_ready = move |interest| {
+        let on_ready = move |ready| {
             if let Some(shared) = Weak::upgrade(&weak) {
-                shared.on_ready(interest);
+                shared.on_ready(ready);
             }
         };
         if let Some(core) = self.core.borrow().as_ref() {
@@ -100,6 +103,7 @@ impl Shared {
     /// Reads one frame at once, before the event loop runs.
     pub fn receive_first(&self) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
         let mut first = None;
+        // The kernel ends a read behind descriptors, and the first frame has some, so it is alone.
         let take = |frame: Frame<'_>| first = Some((frame.payload.to_vec(), frame.fds));
         self.core.borrow_mut().as_mut().map(|core| core.receive(take)).transpose()?;
         Ok(first)
@@ -135,12 +139,33 @@ impl Shared {
         }
     }
 
-    fn on_ready(&self, interest: Interest) {
-        if interest.writable {
+    fn on_ready(&self, ready: Ready) {
+        if ready.writable {
             self.flush();
         }
-        if interest.readable && self.state.get() == State::Open {
-            self.read();
+        if ready.readable {
+            match self.state.get() {
+                State::Open => self.read(),
+                State::Draining => self.discard(),
+                State::Closed => {}
+            }
+        }
+        if ready.stopped {
+            // What is still there is told again.
+            self.update();
+        }
+    }
+
+    /// Nobody wants what arrives any more, but the other end needs the room to read what we still
+    /// have for it, and it may die.
+    fn discard(&self) {
+        let over = match self.core.borrow_mut().as_mut() {
+            Some(core) => !core.receive(|_| ()).unwrap_or(false),
+            None => return,
+        };
+        if over {
+            self.state.set(State::Closed);
+            self.update();
         }
     }
 
@@ -171,7 +196,14 @@ impl Shared {
             self.core.borrow_mut().as_mut().map(|core| core.receive(|frame| batch.add(frame)));
         let Some(result) = received else { return };
         batch.finish_json();
+        // All of them are told, even if the first one makes JavaScript close the channel.
+        self.reading.set(true);
         let well_formed = batch.items.into_iter().all(|item| self.dispatch(item));
+        self.reading.set(false);
+        if self.state.get() != State::Open {
+            self.callback.release();
+            return;
+        }
         let error = match result {
             _ if !well_formed => Some(-nix::libc::EPROTO),
             Ok(true) => return,
@@ -179,12 +211,10 @@ impl Shared {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Some(-nix::libc::EPROTO),
             Err(error) => Some(negative_errno(&error)),
         };
-        if self.state.get() == State::Open {
-            self.state.set(State::Closed);
-            self.update();
-            self.call(Event::Closed { error });
-            self.callback.release();
-        }
+        self.state.set(State::Closed);
+        self.update();
+        self.call(Event::Closed { error });
+        self.callback.release();
     }
 
     /// Returns whether the item was well-formed.
@@ -223,7 +253,9 @@ impl Shared {
             let unsent = self.unsent();
             self.state.set(if unsent > 0 { State::Draining } else { State::Closed });
             self.update();
-            self.callback.release();
+            if !self.reading.get() {
+                self.callback.release();
+            }
         }
     }
 
@@ -234,7 +266,7 @@ impl Shared {
             self.poll.take();
             self.core.take();
         } else if let Some(poll) = self.poll.borrow().as_ref() {
-            let interest = Interest { readable: open, writable: self.unsent() > 0 };
+            let interest = Interest { readable: true, writable: self.unsent() > 0 };
             // Fails only for a descriptor that cannot be polled, and then it did in `start`.
             let _ = poll.watch(interest);
             poll.set_ref(interest.writable || (open && self.referenced.get()));

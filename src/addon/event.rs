@@ -99,7 +99,12 @@ impl Event {
     pub fn bound(server: u32, answer: Bound, socket: Option<OwnedFd>) -> Self {
         Self::Bound {
             server,
-            errno: answer.errno,
+            // Lost on the way, because this process had no number for it.
+            errno: if answer.shared && socket.is_none() {
+                -nix::libc::EMFILE
+            } else {
+                answer.errno
+            },
             sockname: answer.name.map(Sockname::from),
             data: answer.data,
             pipe: answer.pipe,

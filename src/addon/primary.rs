@@ -142,6 +142,7 @@ impl Primary {
             self.connect(id).map_err(|error| js_error(&error))?;
         let channel = SharedChannel::new(socket, callback);
         channel.send_control(&ToWorker::Hello { advanced }, hello);
+        self.channels.borrow_mut().retain(|_, channel| channel.strong_count() > 0);
         self.channels.borrow_mut().insert(id, Rc::downgrade(&channel));
         channel.set_on_broadcast(pass_on(id, Rc::clone(&self.channels)));
         let goodbye = Rc::new(Cell::new(false));

@@ -142,7 +142,9 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received
                     truncated: message.flags.contains(MsgFlags::MSG_CTRUNC),
                     ..Received::default()
                 };
-                for part in message.cmsgs()? {
+                // If one was lost, the kernel has installed no other; nix calls that an error.
+                let parts = if received.truncated { None } else { Some(message.cmsgs()?) };
+                for part in parts.into_iter().flatten() {
                     if let ControlMessageOwned::ScmRights(raw) = part {
                         // SAFETY: the kernel has just installed these numbers for us alone.
                         let owned = raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });

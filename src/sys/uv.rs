@@ -56,6 +56,15 @@ pub struct Interest {
     pub writable: bool,
 }
 
+/// What a [`Poll`] has seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ready {
+    pub readable: bool,
+    pub writable: bool,
+    /// After an error (of the other end, which died) libuv watches nothing until it is told to again.
+    pub stopped: bool,
+}
+
 impl Interest {
     fn bits(self) -> c_int {
         (if self.readable { UV_READABLE } else { 0 })
@@ -65,7 +74,7 @@ impl Interest {
 
 /// What libuv's callbacks find behind a handle's data pointer.
 enum OnEvent {
-    Ready(Box<dyn Fn(Interest)>),
+    Ready(Box<dyn Fn(Ready)>),
     Turn(Box<dyn Fn()>),
 }
 
@@ -142,11 +151,12 @@ extern "C" fn on_ready(raw: RawHandle, status: c_int, events: c_int) {
     // SAFETY: set in `Handle::new`, freed only in `on_closed`.
     let (_, on_event) = unsafe { &*uv_handle_get_data(raw).cast::<(c_int, OnEvent)>() };
     if let OnEvent::Ready(callback) = on_event {
-        // An error (status < 0) is found by the read that follows.
+        // An error (status < 0) is found by the read or write that follows.
         let failed = status < 0;
-        callback(Interest {
+        callback(Ready {
             readable: failed || events & UV_READABLE != 0,
-            writable: events & UV_WRITABLE != 0,
+            writable: failed || events & UV_WRITABLE != 0,
+            stopped: failed,
         });
     }
 }
@@ -172,7 +182,7 @@ impl Poll {
     pub fn new(
         event_loop: Loop,
         fd: BorrowedFd<'_>,
-        callback: impl Fn(Interest) + 'static,
+        callback: impl Fn(Ready) + 'static,
     ) -> io::Result<Self> {
         let handle = Handle::new(UV_POLL, OnEvent::Ready(Box::new(callback)), |raw| {
             // SAFETY: memory of the right size, on the loop of this thread.
