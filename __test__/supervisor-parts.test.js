@@ -10,6 +10,7 @@ const { describe, test } = require('node:test');
 
 const { Backoff } = require('../lib/supervisor/backoff.js');
 const { availableCpus, resolveCount } = require('../lib/supervisor/cpus.js');
+const { Leadership } = require('../lib/supervisor/leader.js');
 const { describeEvent } = require('../lib/supervisor/log.js');
 const { resolveOptions } = require('../lib/supervisor/options.js');
 const { Queue } = require('../lib/supervisor/queue.js');
@@ -175,6 +176,30 @@ test('what is queued runs one after another, also after a failure', async () => 
   await assert.rejects(first, /one/);
   assert.strictEqual(await second, 2);
   assert.deepStrictEqual(done, [1, 2]);
+});
+
+test('a leader that has resigned is not chosen again while it goes', () => {
+  const told = [];
+  const member = (slot) => ({
+    slot,
+    generation: 1,
+    state: 'ready',
+    say: ({ act }) => told.push([slot, act]),
+  });
+  const [first, second] = [member(0), member(1)];
+  const named = [];
+  const leadership = new Leadership(({ slot }) => named.push(slot));
+  leadership.update([first, second]);
+  // It says so before it says that it goes.
+  leadership.onResigned(first);
+  leadership.update([first]);
+  assert.strictEqual(leadership.current, undefined);
+  leadership.update([first, second]);
+  assert.deepStrictEqual(named, [0, 1]);
+  assert.deepStrictEqual(told, [
+    [0, 'lead'],
+    [1, 'lead'],
+  ]);
 });
 
 test('events are told in a line for people', () => {

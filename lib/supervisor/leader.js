@@ -10,6 +10,8 @@
 class Leadership {
   /** @type {Member | undefined} */
   #leader;
+  /** Who has handed it on goes, even where that is not known yet. @type {WeakSet<Member>} */
+  #resigned = new WeakSet();
   #onLeader;
 
   /** @param {(member: Member) => void} onLeader */
@@ -27,7 +29,7 @@ class Leadership {
     if (this.#leader) return;
     // In a reload the new ones stay: the old would have to hand on soon.
     const [next] = members
-      .filter(({ state }) => state === 'ready')
+      .filter((member) => member.state === 'ready' && !this.#resigned.has(member))
       .sort((a, b) => b.generation - a.generation || a.slot - b.slot);
     if (!next) return;
     this.#leader = next;
@@ -36,6 +38,7 @@ class Leadership {
   }
 
   onResigned(/** @type {Member} */ member) {
+    this.#resigned.add(member);
     if (member === this.#leader) this.#leader = undefined;
   }
 }
