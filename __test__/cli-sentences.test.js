@@ -8,7 +8,7 @@ const path = require('node:path');
 const { test } = require('node:test');
 
 const { addressText, sentence } = require('../lib/cli/sentences');
-const { duration, size } = require('../lib/cli/units');
+const { duration, size } = require('../lib/supervisor/units');
 
 const root = path.join(__dirname, '..');
 const exit = { code: 3, signal: null, uptime: 250, stderr: ['no database', '', '  at home'] };

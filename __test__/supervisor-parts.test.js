@@ -3,6 +3,7 @@
 // Parts of the supervisor that need no process.
 
 const assert = require('node:assert');
+const { EventEmitter } = require('node:events');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -11,7 +12,7 @@ const { describe, test } = require('node:test');
 const { Backoff } = require('../lib/supervisor/backoff.js');
 const { availableCpus, resolveCount } = require('../lib/supervisor/cpus.js');
 const { Leadership } = require('../lib/supervisor/leader.js');
-const { describeEvent } = require('../lib/supervisor/log.js');
+const { logEvents } = require('../lib/supervisor/log.js');
 const { resolveOptions } = require('../lib/supervisor/options.js');
 const { Queue } = require('../lib/supervisor/queue.js');
 const { Tail } = require('../lib/supervisor/tail.js');
@@ -202,23 +203,27 @@ test('a leader that has resigned is not chosen again while it goes', () => {
   ]);
 });
 
-test('events are told in a line for people', () => {
+test('what is no good news is logged, in the words of the command', () => {
+  const supervisor = new EventEmitter();
+  const lines = [];
+  logEvents(supervisor, (line) => lines.push(line));
   const worker = { slot: 2, process: { pid: 77 } };
-  assert.strictEqual(
-    describeEvent('start', worker, { reason: 'start' }),
-    'worker 2 (pid 77) started',
-  );
-  assert.strictEqual(
-    describeEvent('exit', worker, { code: 1, signal: null, expected: false, uptime: 1234 }),
-    'worker 2 (pid 77) ended with code 1 after 1234 ms',
-  );
-  assert.strictEqual(
-    describeEvent('crashLoop', {
-      slot: 2,
-      left: 1,
-      crashes: [{ code: null, signal: 'SIGSEGV', uptime: 5, stderr: ['oh', 'no'] }],
-    }),
-    'slot 2 is given up after 1 crash in a row; 1 other slot runs on\n' +
-      '  ended with signal SIGSEGV after 5 ms\n  last lines of stderr:\n  | oh\n  | no',
-  );
+  const exit = { code: 1, signal: null, uptime: 1234, stderr: ['oh', 'no'] };
+  supervisor.emit('ready', worker, { ms: 80 });
+  supervisor.emit('leader', worker);
+  supervisor.emit('exit', worker, { ...exit, expected: true });
+  supervisor.emit('kill', worker, { signal: 'SIGTERM', reason: 'stop', drained: true });
+  assert.deepStrictEqual(lines, []);
+  supervisor.emit('exit', worker, { ...exit, expected: false });
+  supervisor.emit('kill', worker, { signal: 'SIGKILL', reason: 'hang', drained: false });
+  supervisor.emit('reloadFailed', { generation: 2, error: new Error('It ended') });
+  supervisor.emit('crashLoop', { slot: 2, left: 1, crashes: [exit] });
+  assert.deepStrictEqual(lines, [
+    '[rust-cluster] worker 2 (pid 77) ended unexpectedly after 1.2 s: exit code 1',
+    '[rust-cluster] worker 2 (pid 77) gets SIGKILL: it hangs',
+    '[rust-cluster] reload given up: It ended; the old workers serve on',
+    '[rust-cluster] worker 2 is given up after a crash: exit code 1; 1 worker left\n' +
+      'the last it wrote to stderr:\n  oh\n  no',
+  ]);
+  logEvents(supervisor, false);
 });

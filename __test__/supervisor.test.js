@@ -165,11 +165,11 @@ describe('a crash loop', () => {
     const { program } = await supervised(
       t,
       { workers: 2, maxCrashes: 2, backoffMin: 1, log: true },
-      { app: 'crash.js', listens: false, stderr: /slot \d is given up after 2 crashes in a row/ },
+      { app: 'crash.js', listens: false, stderr: /worker \d is given up after 2 crashes in a row/ },
     );
     const { code, stderr } = await program.exit;
     assert.strictEqual(code, 1);
-    assert.match(stderr, /\| Error: cannot start/);
+    assert.match(stderr, /^ {2}Error: cannot start$/m);
   });
 });
 

@@ -2,8 +2,9 @@
 
 /** `rust-cluster status`, for a person. */
 
+const { duration, size } = require('../supervisor/units');
 const { addressText } = require('./sentences');
-const { duration, size, table } = require('./units');
+const { table } = require('./table');
 
 module.exports = { statusText };
 

@@ -20,12 +20,6 @@ export function supervise(cluster: object, options?: SupervisorOptions): Supervi
  */
 export function availableCpus(): number;
 
-/** One line of text for an event of the supervisor, as `log` gets it; '' for one not worth a line. */
-export function describeEvent<E extends keyof SupervisorEventMap>(
-  event: E,
-  ...args: SupervisorEventMap[E]
-): string;
-
 // Options ----------------------------------------------------------------------------------------
 
 /** `'auto'`: one for each CPU; negative: all CPUs but so many (at least one worker). */

@@ -4,11 +4,10 @@
 
 const { availableCpus } = require('./cpus');
 const { error } = require('./errors');
-const { describeEvent } = require('./log');
 const { resolveOptions } = require('./options');
 const { Supervisor } = require('./supervisor');
 
-module.exports = { availableCpus: () => availableCpus(), describeEvent, supervise };
+module.exports = { availableCpus: () => availableCpus(), supervise };
 
 /** @type {InstanceType<typeof Supervisor> | undefined} */
 let current;
