@@ -3,13 +3,14 @@
 // The supervisor's workers: slots, the leader, readiness, crashes, scaling, signals, exit codes.
 
 const assert = require('node:assert');
+const http = require('node:http');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 
 const { start } = require('./helpers/program.js');
 const { request, supervised } = require('./helpers/supervised.js');
 
-const slotAt = async (port) => JSON.parse((await request({ port })).body);
+const slotAt = async (port, agent) => JSON.parse((await request({ port, agent })).body);
 
 test('every worker has a slot, in cluster.worker and in the environment', async (t) => {
   const { port, program, tell } = await supervised(t, { workers: 2 });
@@ -229,6 +230,42 @@ describe('signals', () => {
     program.ctrlC();
     assert.strictEqual((await slow).body, 'slow');
     assert.strictEqual((await program.exit).code, 0);
+  });
+
+  /** What Ctrl-C does, where the worker hears it first, and has said so when the primary does. */
+  const signalGroup = async ({ port, program }, signal) => {
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    const { pid } = await slotAt(port, agent);
+    program.kill('SIGSTOP');
+    process.kill(pid, signal);
+    // One turn of its event loop answers this and hears that.
+    await slotAt(port, agent);
+    program.kill(signal);
+    program.kill('SIGCONT');
+    agent.destroy();
+  };
+
+  test('one to the whole group is the primary’s to obey, whoever hears of it first', async (t) => {
+    const supervision = await supervised(t, { workers: 1 });
+    const { program } = supervision;
+    await program.next('running');
+    await signalGroup(supervision, 'SIGINT');
+    assert.strictEqual((await program.next('drain')).reason, 'stop');
+    const { code, stdout } = await program.exit;
+    assert.strictEqual(code, 0);
+    // Nobody was to take the place of a worker that seemed to go by itself.
+    assert.strictEqual(stdout.match(/"event":"start"/g).length, 1);
+  });
+
+  test('with drainDelay, workers serve on also when the whole group gets SIGTERM', async (t) => {
+    const supervision = await supervised(t, { workers: 1, drainDelay: 60_000 });
+    const { port, program } = supervision;
+    await program.next('running');
+    await signalGroup(supervision, 'SIGTERM');
+    await program.next('draining');
+    assert.strictEqual((await request({ port, path: '/draining' })).body, 'true');
+    program.kill('SIGTERM');
+    assert.strictEqual((await program.exit).code, 143);
   });
 
   test('a worker that gets SIGTERM drains, and another takes its place', async (t) => {

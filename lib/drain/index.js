@@ -62,7 +62,7 @@ class Drain {
     this.#describeSelf();
     this.#listen();
     if (supervised) {
-      this.#signals = watchSignals(() => this.#leaveBySelf());
+      this.#signals = watchSignals(() => this.#onSignal());
       useInherited(supervised.inherited);
       if (supervised.inspectable) avoidInspectorPort();
       this.#countConnections(connections, supervised.maxConnections);
@@ -152,9 +152,9 @@ class Drain {
     setImmediate(() => this.#closing.closeServers());
   }
 
-  /** A signal that was meant for this worker, or for all processes of the group. */
-  #leaveBySelf() {
-    if (!this.#isDraining) this.#worker.disconnect();
+  /** It was meant for this worker, or for all processes of the group: the supervisor knows. */
+  #onSignal() {
+    if (!this.#isDraining) this.#say({ act: 'signalled' });
   }
 
   /** @param {InstanceType<typeof Connections>} connections @param {number} limit */

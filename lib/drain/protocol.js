@@ -14,7 +14,8 @@ const COMMAND = 'NODE_RUST_CLUSTER_SUPERVISOR';
  * @typedef {{ act: 'drain', reason: Reason, timeout: number, now: boolean }
  *   | { act: 'lead' }
  *   | { act: 'end' }} ToWorker
- * @typedef {{ act: 'leaving', reason: Reason }
+ * @typedef {{ act: 'signalled' }
+ *   | { act: 'leaving', reason: Reason }
  *   | { act: 'resigned' }
  *   | { act: 'served', connections: number }} ToSupervisor
  */

@@ -2,8 +2,8 @@
 
 /**
  * Signals that reach a supervised worker. A terminal and a service manager send them to all
- * processes of a group, the primary included, which then decides: the worker must not die of them.
- * One that is sent to this worker alone means that it should go.
+ * processes of a group, the primary included, which then decides: the worker must not die of them,
+ * nor go before it is told to. One that is sent to this worker alone means that it should go.
  */
 
 module.exports = { watchSignals };
@@ -12,14 +12,12 @@ const GO = /** @type {const} */ (['SIGTERM', 'SIGINT']);
 /** These make the primary reload. */
 const IGNORED = /** @type {const} */ (['SIGHUP', 'SIGUSR2']);
 
-/**
- * @param {() => void} go
- */
-function watchSignals(go) {
+/** @param {() => void} onGo */
+function watchSignals(onGo) {
   const onSignal = (/** @type {NodeJS.Signals} */ signal) => {
     // An app that handles it knows what it does.
     if (process.listenerCount(signal) > 1) return;
-    go();
+    onGo();
   };
   const ignore = () => {};
   for (const signal of GO) process.on(signal, onSignal);

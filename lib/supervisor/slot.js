@@ -111,12 +111,22 @@ class Slot {
     for (const member of this.members) member.kill(member.reason ?? 'stop');
   }
 
-  /** A worker says that it wants to go: another takes its place at once. */
+  /** A worker goes by itself: another takes its place at once. */
   onLeaving(/** @type {Member} */ member, /** @type {Reason} */ reason) {
+    this.#letGo(member, reason, () => member.leave(reason));
+  }
+
+  /** Tells a worker to go: another takes its place at once. */
+  dismiss(/** @type {Member} */ member, /** @type {Reason} */ reason) {
+    this.#letGo(member, reason, () => member.retire(reason));
+  }
+
+  /** @param {Member} member @param {Reason} reason @param {() => void} begin */
+  #letGo(member, reason, begin) {
     if (member.isLeaving || member.state === 'dead') return;
     const wasReady = member.state === 'ready';
     this.#context.emit('drain', member.worker, { reason });
-    member.leave(reason);
+    begin();
     // One that leaves before it is ready would be followed by others without end.
     if (member !== this.member || !wasReady) return;
     this.outgoing.add(member);

@@ -21,6 +21,12 @@ const { stackOf } = require('./stack');
 const { statusOf } = require('./status');
 const { tellSystemd } = require('./systemd');
 
+/**
+ * Of a signal to a whole group, the workers may hear before this process does. For so long (in ms) it
+ * may turn out that it was sent to all.
+ */
+const SIGNAL_GRACE = 100;
+
 /** @typedef {InstanceType<typeof import('./slot').Slot>} Slot */
 /** @typedef {InstanceType<typeof Member>} Process */
 
@@ -227,6 +233,11 @@ class Supervisor extends EventEmitter {
   /** @param {Slot} slot @param {Process} member @param {any} message */
   #onMessage(slot, member, message) {
     switch (message.act) {
+      case 'signalled':
+        setTimeout(() => {
+          if (!this.#stopped) slot.dismiss(member, 'self');
+        }, SIGNAL_GRACE).unref();
+        break;
       case 'leaving':
         slot.onLeaving(member, message.reason);
         break;
