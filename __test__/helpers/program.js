@@ -25,11 +25,13 @@ const startedBy = new WeakMap();
  * @param {import('node:test').TestContext} t the test that it belongs to
  * @param {string} file the program
  * @param {object} [options]
+ * @param {string[]} [options.command] what runs it, rather than Node itself
  * @param {string[]} [options.args] its arguments
  * @param {string[]} [options.execArgv] arguments for node itself
  * @param {NodeJS.ProcessEnv} [options.env] laid over the environment of the test
  * @param {string} [options.cwd]
  * @param {RegExp} [options.stderr] what stderr must match at the end; nothing, unless told
+ * @param {'ignore' | 'pipe'} [options.stdin]
  * @param {number} [options.timeLimit] milliseconds
  * @returns {Program}
  */
@@ -67,13 +69,16 @@ class Program {
   #waiting = []; // asked for, and not yet printed
   #failure = null; // why nothing more will be printed
 
-  constructor(file, { args = [], execArgv = [], env, cwd, stderr = /^$/, timeLimit = TIME_LIMIT }) {
+  constructor(file, options) {
+    const { args = [], command = [process.execPath], cwd, env, execArgv = [] } = options;
+    const { stderr = /^$/, stdin = 'ignore', timeLimit = TIME_LIMIT } = options;
     this.#expectedStderr = stderr;
-    this.child = spawn(process.execPath, [...execArgv, file, ...args], {
+    const [program, ...before] = command;
+    this.child = spawn(program, [...before, ...execArgv, file, ...args], {
       cwd,
       env: { ...process.env, ...env },
       detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [stdin, 'pipe', 'pipe'],
     });
     this.child.stdout.setEncoding('utf8').on('data', (text) => (this.stdout += text));
     this.child.stderr.setEncoding('utf8').on('data', (text) => (this.stderr += text));
