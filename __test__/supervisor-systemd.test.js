@@ -3,17 +3,22 @@
 // A service manager's sockets and messages.
 
 const assert = require('node:assert');
+const { spawnSync } = require('node:child_process');
 const { EventEmitter } = require('node:events');
+const fs = require('node:fs');
 const path = require('node:path');
-const { test } = require('node:test');
+const { describe, test } = require('node:test');
 
 const { matches, parseAddress } = require('../lib/supervisor/listen-fds.js');
 const { tellSystemd } = require('../lib/supervisor/systemd.js');
+const { sandbox } = require('./helpers/cli.js');
 const { start } = require('./helpers/program.js');
-const { request } = require('./helpers/supervised.js');
+const { request, supervised } = require('./helpers/supervised.js');
+
+const FIXTURES = path.join(__dirname, 'fixtures/supervisor');
 
 test('workers serve on an inherited socket of the address they ask for', async (t) => {
-  const program = start(t, path.join(__dirname, 'fixtures/supervisor/activate.js'), {
+  const program = start(t, path.join(FIXTURES, 'activate.js'), {
     args: ['app.js', JSON.stringify({ workers: 2, systemd: true })],
   });
   const { pid, port } = await program.next('activated');
@@ -101,4 +106,79 @@ test('the service manager is told how things stand, and that the loop turns', as
     supervisor.on('sent', (text) => text === 'WATCHDOG=1' && resolve());
   });
   clearInterval(alive);
+});
+
+const withoutPython = () =>
+  spawnSync('python3', ['--version']).status === 0 ? false : 'the service manager is in Python';
+
+describe('under a service manager', { skip: withoutPython() }, () => {
+  /** What runs a program as its service. */
+  const managed = (notify, socket) => [
+    'python3',
+    path.join(FIXTURES, 'service-manager.py'),
+    notify,
+    socket,
+    process.execPath,
+  ];
+
+  /** The next message with that line; all are of the primary. */
+  const notified = async (program, pid, line) => {
+    for (;;) {
+      const message = await program.next('notified');
+      assert.strictEqual(message.pid, pid);
+      if (message.lines.includes(line)) return message.lines;
+    }
+  };
+
+  test('the command tells how things stand, and serves on its sockets', async (t) => {
+    const box = sandbox(t);
+    const socket = path.join(box.directory, 'app.sock');
+    const args = ['start', path.join(FIXTURES, 'addresses.js'), '-i', '2', '--json'];
+    const app = box.run(args, { command: managed(path.join(box.runtime, 'notify'), socket) });
+    const { pid, port } = await app.next('activated');
+    const ready = await notified(app, pid, 'READY=1');
+    assert.deepStrictEqual(ready, ['READY=1', 'STATUS=2 of 2 workers ready']);
+    const own = [];
+    for (let n = 0; n < 3; n++) own.push(await app.next('listening'));
+    assert.deepStrictEqual(own.filter((each) => each.port === port).length, 1);
+    const { port: another } = own.find((each) => each.port > 0 && each.port !== port);
+    for (const address of [{ port }, { socketPath: socket }, { port: another }]) {
+      assert.deepStrictEqual(JSON.parse((await request(address)).body).left, []);
+    }
+
+    const now = () => process.hrtime.bigint() / 1000n;
+    const before = now();
+    process.kill(pid, 'SIGHUP');
+    const [, since, status] = await notified(app, pid, 'RELOADING=1');
+    const at = BigInt(/^MONOTONIC_USEC=(\d+)$/.exec(since)[1]);
+    assert.ok(at >= before && at <= now(), `${before} ${at}`);
+    assert.strictEqual(status, 'STATUS=reloading');
+    await app.next('reloaded');
+    await notified(app, pid, 'READY=1');
+    await request({ socketPath: socket });
+    await notified(app, pid, 'WATCHDOG=1');
+
+    process.kill(pid, 'SIGTERM');
+    assert.deepStrictEqual(await notified(app, pid, 'STOPPING=1'), [
+      'STOPPING=1',
+      'STATUS=stopping',
+    ]);
+    assert.strictEqual((await app.exit).code, 0);
+    // It is the manager's, for the next start.
+    assert.ok(fs.existsSync(socket));
+  });
+
+  test('a supervisor tells it by a socket in the abstract namespace', async (t) => {
+    const box = sandbox(t);
+    const notify = `@rust-cluster-test-${process.pid}`;
+    const command = managed(notify, path.join(box.directory, 'app.sock'));
+    const { port, program } = await supervised(t, { workers: 1, systemd: true }, { command });
+    const { pid, port: passed } = await program.next('activated');
+    assert.strictEqual(port, passed);
+    await notified(program, pid, 'READY=1');
+    await notified(program, pid, 'WATCHDOG=1');
+    process.kill(pid, 'SIGTERM');
+    await notified(program, pid, 'STOPPING=1');
+    assert.strictEqual((await program.exit).code, 0);
+  });
 });
