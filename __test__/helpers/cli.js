@@ -2,6 +2,7 @@
 
 // Runs the command for a test, in a directory and with control sockets of the test's own.
 
+const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -47,8 +48,38 @@ function sandbox(t, files = {}) {
     run,
     /** What a command that ends by itself has said, and its exit code. */
     result: (args, options) => run(args, { stderr: /^/, ...options }).exit,
+    /** Starts it in a terminal, whose keys are what is written to its stdin. */
+    inTerminal(args, options) {
+      const words = [process.execPath, COMMAND, ...args].map((word) => `'${word}'`).join(' ');
+      const terminal = start(t, '/dev/null', {
+        cwd: directory,
+        ...options,
+        command: ['script', '-qefc', words],
+        env: { ...env, TERM: 'xterm', ...options?.env },
+        stdin: 'pipe',
+      });
+      // It may have gone by itself.
+      terminal.child.stdin.on('error', () => {});
+      // What runs in a terminal is no part of the group of who has made the terminal.
+      t.after(() => endGroup(Number(/\(pid (\d+)\)/.exec(terminal.stdout)?.[1])));
+      return terminal;
+    },
   };
 }
+
+function endGroup(leader) {
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error;
+  }
+}
+
+/** Why there are no terminals to be had, or false. */
+sandbox.withoutTerminals = () =>
+  /util-linux/.test(spawnSync('script', ['--version']).stdout)
+    ? false
+    : 'terminals are made by script of util-linux';
 
 /** The path of a fixture. @param {string} name */
 sandbox.fixture = (name) => path.join(FIXTURES, name);

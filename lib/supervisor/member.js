@@ -5,6 +5,7 @@
 const { messageOf, wrap } = require('../drain/protocol');
 const { error } = require('./errors');
 const { launch } = require('./launch');
+const { untilHeard } = require('./signals');
 const { Tail } = require('./tail');
 
 /** @typedef {import('.').Reason} Reason */
@@ -211,6 +212,8 @@ class Member {
     });
     const uptime = Math.round(this.uptime);
     const readyFor = this.readyFor;
+    // Before its first step is done, a worker dies of what the primary obeys.
+    if (!this.isLeaving && (signal === 'SIGINT' || signal === 'SIGTERM')) await untilHeard();
     this.state = 'dead';
     this.#clearTimers();
     await this.#untilOutputIsRead();

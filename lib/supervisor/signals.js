@@ -2,11 +2,14 @@
 
 /** The signals of the primary, as service managers, containers and terminals send them. */
 
-module.exports = { obeySignals };
+module.exports = { obeySignals, untilHeard };
 
 const STOP = /** @type {const} */ (['SIGTERM', 'SIGINT']);
 const RELOAD = /** @type {const} */ (['SIGHUP', 'SIGUSR2']);
 const NUMBERS = { SIGTERM: 15, SIGINT: 2 };
+
+/** In milliseconds: between processes of one group there are some microseconds, on a busy machine more. */
+const HEARD_AFTER = 100;
 
 /**
  * @param {InstanceType<typeof import('./supervisor').Supervisor>} supervisor
@@ -33,6 +36,15 @@ function obeySignals(supervisor, exitWith) {
     for (const signal of STOP) process.removeListener(signal, stop);
     for (const signal of RELOAD) process.removeListener(signal, reload);
   };
+}
+
+/**
+ * A worker may have heard of a signal to the whole group, or have died of it, before this process
+ * hears of it: by now it has, or the signal was for that worker alone.
+ * @returns {Promise<void>}
+ */
+function untilHeard() {
+  return new Promise((resolve) => setTimeout(resolve, HEARD_AFTER));
 }
 
 /** What a shell would give for a process that the signal has ended. */

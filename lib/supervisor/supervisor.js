@@ -16,16 +16,10 @@ const { checkCount } = require('./options');
 const { Queue } = require('./queue');
 const { limitsOf, Recycling } = require('./recycle');
 const { reload } = require('./reload');
-const { obeySignals } = require('./signals');
+const { obeySignals, untilHeard } = require('./signals');
 const { stackOf } = require('./stack');
 const { statusOf } = require('./status');
 const { tellSystemd } = require('./systemd');
-
-/**
- * Of a signal to a whole group, the workers may hear before this process does. For so long (in ms) it
- * may turn out that it was sent to all.
- */
-const SIGNAL_GRACE = 100;
 
 /** @typedef {InstanceType<typeof import('./slot').Slot>} Slot */
 /** @typedef {InstanceType<typeof Member>} Process */
@@ -234,9 +228,9 @@ class Supervisor extends EventEmitter {
   #onMessage(slot, member, message) {
     switch (message.act) {
       case 'signalled':
-        setTimeout(() => {
+        untilHeard().then(() => {
           if (!this.#stopped) slot.dismiss(member, 'self');
-        }, SIGNAL_GRACE).unref();
+        });
         break;
       case 'leaving':
         slot.onLeaving(member, message.reason);
