@@ -22,7 +22,7 @@ declare namespace cluster {
   interface Cluster extends node.Cluster {
     /**
      * `true` when the Rust core does the work; `false` when it could not be loaded, and
-     * `node:cluster` does it. What else is declared here is absent then.
+     * `node:cluster` does it. What else is declared here is absent then, but for `supervise()`.
      */
     readonly native: boolean;
 

@@ -15,6 +15,13 @@ function load() {
   // program has forked it) and a thread keep the builtin.
   const addon = cluster.isPrimary && isMainThread ? loadAddon() : undefined;
   if (addon) return require('./lib/primary').adopt(addon);
+  if (cluster.isPrimary && isMainThread) {
+    // It needs no more than what the builtin has.
+    Object.assign(cluster, {
+      supervise: (/** @type {any} */ options) =>
+        require('./lib/supervisor').supervise(cluster, options),
+    });
+  }
   return Object.assign(cluster, { native: false });
 }
 

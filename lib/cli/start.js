@@ -74,7 +74,8 @@ function loadCluster() {
   if (cluster.native) return cluster;
   throw new Failure(
     EXIT.failed,
-    'the native core could not be loaded, and nothing runs without it',
+    'the native core could not be loaded, and the command does not run without it',
+    'the warning above says why; cluster.supervise() in a program of yours runs without it, too',
   );
 }
 

@@ -1,6 +1,9 @@
 'use strict';
 
-module.exports = { error };
+/** For what does not work without the native core. */
+const WARNING = { code: 'RUST_CLUSTER_FALLBACK', type: 'RustClusterWarning' };
+
+module.exports = { WARNING, error };
 
 /**
  * @param {import('.').SupervisorErrorCode} code

@@ -4,6 +4,8 @@
 
 /** @typedef {InstanceType<typeof import('./member').Member>} Member */
 
+const { WARNING } = require('./errors');
+
 /** How often to look within `hangTimeout`. */
 const LOOKS = 5;
 
@@ -35,19 +37,28 @@ class HangWatch {
     clearInterval(this.#timer);
   }
 
+  /** The builtin, where the native core could not be loaded, has no such number. */
+  #giveUp() {
+    this.stop();
+    process.emitWarning(
+      "without the native core it cannot be seen that a worker hangs: 'hangTimeout' has no effect",
+      WARNING,
+    );
+  }
+
   #look() {
     const now = performance.now();
     // If this process itself stood still, workers cannot be blamed.
     const wasAway = now - this.#lastLook > (2 * this.#hangTimeout) / LOOKS;
     this.#lastLook = now;
-    for (const member of this.#members()) this.#lookAt(member, now, wasAway);
+    const members = this.#members();
+    if (members.some(({ worker }) => worker.turns === undefined)) this.#giveUp();
+    else for (const member of members) this.#lookAt(member, now, wasAway);
   }
 
   /** @param {Member} member @param {number} now @param {boolean} wasAway */
   #lookAt(member, now, wasAway) {
     const { turns } = member.worker;
-    // The builtin, where the native core could not be loaded, has no such number.
-    if (turns === undefined) return;
     const seen = this.#seen.get(member);
     if (!seen || seen.turns !== turns || wasAway) {
       this.#seen.set(member, { turns, since: now, reported: false });

@@ -5,6 +5,8 @@
  * https://www.freedesktop.org/software/systemd/man/sd_notify.html
  */
 
+const { WARNING } = require('./errors');
+
 module.exports = { tellSystemd };
 
 /**
@@ -15,7 +17,14 @@ module.exports = { tellSystemd };
 function tellSystemd(supervisor, send = loadSend()) {
   const { NOTIFY_SOCKET: path, WATCHDOG_PID, WATCHDOG_USEC } = process.env;
   for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_PID', 'WATCHDOG_USEC']) delete process.env[name];
-  if (!path || !send) return () => {};
+  if (!path) return () => {};
+  if (!send) {
+    process.emitWarning(
+      'without the native core systemd cannot be notified: use Type=exec, without WatchdogSec',
+      WARNING,
+    );
+    return () => {};
+  }
   const notify = (/** @type {string[]} */ ...lines) => {
     try {
       send(path, lines.join('\n'));
