@@ -252,7 +252,7 @@ for (const [signal, expected] of Object.entries(AT_ONCE)) {
 
     app.kill(signal);
     await app.next('drain');
-    app.kill(signal);
+    app.insist(signal);
     const { code } = await app.exit;
     assert.equal(code, expected);
     await assert.rejects(answer);

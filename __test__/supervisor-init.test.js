@@ -34,7 +34,9 @@ describe('as process 1', { skip: withoutNamespaces() }, () => {
     await program.next('never');
     toInit(program, 'SIGTERM');
     await program.next('draining');
-    toInit(program, 'SIGTERM');
+    const init = initOf(program);
+    const insisting = setInterval(() => process.kill(init, 'SIGTERM'), 50);
+    program.child.once('exit', () => clearInterval(insisting));
     await assert.rejects(never, { code: 'ECONNRESET' });
     assert.strictEqual((await program.exit).code, 143);
   });

@@ -205,11 +205,25 @@ describe('signals', () => {
       await program.next('never');
       program.kill(signal);
       await program.next('draining');
-      program.kill(signal);
+      program.insist(signal);
       await assert.rejects(never, { code: 'ECONNRESET' });
       assert.strictEqual((await program.exit).code, expected);
     });
   }
+
+  test('two at once are one, as somebody sends it who signals a process and its group', async (t) => {
+    const { port, program } = await supervised(t, { workers: 1 });
+    await program.next('running');
+    const slow = request({ port, path: '/slow' });
+    await program.next('slow');
+    // Two of a kind may become one on their way.
+    program.kill('SIGTERM');
+    program.kill('SIGINT');
+    assert.strictEqual((await slow).body, 'slow');
+    const { code, stdout } = await program.exit;
+    assert.strictEqual(code, 0);
+    assert.strictEqual(stdout.match(/"event":"signal"/g).length, 1);
+  });
 
   for (const signal of ['SIGHUP', 'SIGUSR2']) {
     test(`${signal} reloads`, async (t) => {
@@ -264,7 +278,7 @@ describe('signals', () => {
     await signalGroup(supervision, 'SIGTERM');
     await program.next('draining');
     assert.strictEqual((await request({ port, path: '/draining' })).body, 'true');
-    program.kill('SIGTERM');
+    program.insist('SIGTERM');
     assert.strictEqual((await program.exit).code, 143);
   });
 
@@ -291,7 +305,7 @@ describe('signals', () => {
     const { isDraining } = await program.next('draining');
     assert.strictEqual(isDraining, true);
     assert.strictEqual((await request({ port, path: '/draining' })).body, 'true');
-    program.kill('SIGTERM');
+    program.insist('SIGTERM');
     assert.strictEqual((await program.exit).code, 143);
   });
 });

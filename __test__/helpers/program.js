@@ -121,6 +121,12 @@ class Program {
     return this.child.kill(signal);
   }
 
+  /** Sends a signal again and again, until the program ends. */
+  insist(signal) {
+    const timer = setInterval(() => this.child.kill(signal), 50);
+    this.child.once('exit', () => clearInterval(timer));
+  }
+
   /** Does what Ctrl-C in a terminal does: interrupts the program and everything it has started. */
   ctrlC() {
     this.#killGroup('SIGINT');

@@ -12,13 +12,22 @@ const NUMBERS = { SIGTERM: 15, SIGINT: 2 };
 const HEARD_AFTER = 100;
 
 /**
+ * In milliseconds: whoever means it twice takes longer. But `timeout`, and some that run scripts, send
+ * a signal to a process and to its group, which is to be drained and not killed.
+ */
+const TWICE_AFTER = 250;
+
+/**
  * @param {InstanceType<typeof import('./supervisor').Supervisor>} supervisor
  * @param {(code: number) => void} exitWith what the process shall exit with in the end
  * @returns {() => void} leaves signals alone again
  */
 function obeySignals(supervisor, exitWith) {
+  let askedAt = -Infinity;
   const stop = (/** @type {NodeJS.Signals} */ signal) => {
     const now = supervisor.state === 'stopping';
+    if (now && performance.now() - askedAt < TWICE_AFTER) return;
+    askedAt = performance.now();
     supervisor.emit('signal', { signal, action: now ? 'stop-now' : 'stop' });
     if (now) exitWith(exitCodeOf(signal));
     // A load balancer has to be waited for; whoever presses Ctrl-C has none.
