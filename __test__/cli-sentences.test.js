@@ -29,9 +29,15 @@ const SAID = [
   [{ event: 'ready', ms: 83, ...worker }, 'info', 'worker 1 (pid 77) is ready after 83 ms'],
   [{ event: 'running', workers: 2, ms: 1500 }, 'info', 'running: 2 workers ready after 1.5 s'],
   [
-    { event: 'notReady', timeout: 30_000, ...worker },
+    { event: 'notReady', timeout: 30_000, readyOn: 'listening', ...worker },
     'warning',
-    'worker 1 (pid 77) is not ready after 30 s; it is replaced',
+    'worker 1 (pid 77) does not listen after 30 s; it is replaced ' +
+      "(an app that never listens needs readyOn 'online')",
+  ],
+  [
+    { event: 'notReady', timeout: 500, readyOn: 'ready', ...worker },
+    'warning',
+    "worker 1 (pid 77) has not said process.send('ready') after 500 ms; it is replaced",
   ],
   [
     { event: 'drain', reason: 'reload', ...worker },
@@ -57,6 +63,16 @@ const SAID = [
     { event: 'exit', ...exit, code: null, signal: 'SIGTERM', expected: true, ...worker },
     'info',
     'worker 1 (pid 77) ended (SIGTERM)',
+  ],
+  [
+    { event: 'exit', ...exit, reason: 'hang', expected: false, ...worker },
+    'info',
+    'worker 1 (pid 77) ended (exit code 3)',
+  ],
+  [
+    { event: 'crashLoop', slot: 1, left: 0, crashes: [{ signal: 'SIGTERM', reason: 'not-ready' }] },
+    'error',
+    'worker 1 is given up after a crash: not ready in time; none is left',
   ],
   [
     { event: 'backoff', slot: 1, delay: 100, crashes: 1 },

@@ -54,6 +54,11 @@ function hintFor(error, argv) {
         return `what is for ${second} itself stands behind --; all flags: rust-cluster start --help`;
       }
       return `all flags: rust-cluster ${first.startsWith('-') ? '' : `${first} `}--help`;
+    case 'commander.excessArguments':
+      // As with other process managers.
+      return `to say which app: rust-cluster ${first} --name ${second}`;
+    case 'commander.missingArgument':
+      return `how it is used: rust-cluster ${first} --help`;
     default:
       return undefined;
   }

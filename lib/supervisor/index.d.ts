@@ -190,7 +190,10 @@ export interface SupervisorEventMap {
   /** All workers are ready, for the first time (but for those whose slot was given up). */
   running: [info: { workers: number; ms: number }];
   /** A worker was not ready within `listenTimeout`; it is replaced. */
-  notReady: [worker: SupervisedWorker, info: { timeout: number }];
+  notReady: [
+    worker: SupervisedWorker,
+    info: { timeout: number; readyOn: ResolvedOptions['readyOn'] },
+  ];
   /** A worker has been told to go. */
   drain: [worker: SupervisedWorker, info: { reason: Reason }];
   /**
@@ -245,7 +248,7 @@ export interface ExitInfo {
 export interface CrashLoopInfo {
   slot: number;
   /** In a row, the last 20 at most. */
-  crashes: Pick<ExitInfo, 'code' | 'signal' | 'uptime' | 'stderr'>[];
+  crashes: Pick<ExitInfo, 'code' | 'signal' | 'reason' | 'uptime' | 'stderr'>[];
   /** How many slots still run. */
   left: number;
 }

@@ -48,10 +48,23 @@ const SIGNAL_ACTIONS = {
   reload: 'reloading',
 };
 
+/** @type {Record<string, string>} */
+const NOT_READY = {
+  listening: 'does not listen',
+  ready: "has not said process.send('ready')",
+  online: 'does not run',
+};
+
+/** Crashes of workers that were made to end: they are told before that. @type {Record<string, string>} */
+const CRASHES = { 'not-ready': 'not ready in time', hang: 'hung' };
+
 /** @type {Record<string, (event: any) => string>} */
 const WARNINGS = {
-  notReady: (event) =>
-    `${worker(event)} is not ready after ${duration(event.timeout)}; it is replaced`,
+  notReady: ({ readyOn, timeout, ...event }) => {
+    const hint =
+      readyOn === 'listening' ? " (an app that never listens needs readyOn 'online')" : '';
+    return `${worker(event)} ${NOT_READY[readyOn]} after ${duration(timeout)}; it is replaced${hint}`;
+  },
   backoff: ({ slot, delay, crashes }) =>
     `worker ${slot} starts again in ${duration(delay)}${
       crashes > 1 ? ` (${crashes} crashes in a row)` : ''
@@ -84,9 +97,9 @@ function sentence(event) {
 
 /** @param {any} event @returns {Sentence} */
 function exitSentence(event) {
-  const { expected, uptime } = event;
+  const { expected, reason, uptime } = event;
   const text = `${worker(event)} ended`;
-  if (expected) return { level: 'info', text: `${text} (${how(event)})` };
+  if (expected || reason in CRASHES) return { level: 'info', text: `${text} (${how(event)})` };
   return { level: 'error', text: `${text} unexpectedly after ${duration(uptime)}: ${how(event)}` };
 }
 
@@ -127,11 +140,12 @@ function limitText({ reason, value, limit }) {
   }
 }
 
-/** @param {{ code: number | null, signal: string | null }[]} crashes */
+/** @param {{ code: number | null, signal: string | null, reason?: string }[]} crashes */
 function crashText(crashes) {
-  if (crashes.length === 1) return `a crash: ${how(crashes[0])}`;
+  const ends = crashes.map((crash) => CRASHES[crash.reason ?? ''] ?? how(crash));
+  if (ends.length === 1) return `a crash: ${ends[0]}`;
   const counts = new Map();
-  for (const crash of crashes) counts.set(how(crash), (counts.get(how(crash)) ?? 0) + 1);
+  for (const end of ends) counts.set(end, (counts.get(end) ?? 0) + 1);
   const tally = Array.from(counts, ([what, times]) => `${what} (${times}×)`).join(', ');
   return `${crashes.length} crashes in a row: ${tally}`;
 }

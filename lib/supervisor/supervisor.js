@@ -215,7 +215,8 @@ class Supervisor extends EventEmitter {
     };
     return new Member(this.#cluster, this.options, place, {
       notReady: ({ worker }) => {
-        this.emit('notReady', worker, { timeout: this.options.listenTimeout });
+        const { listenTimeout: timeout, readyOn } = this.options;
+        this.emit('notReady', worker, { timeout, readyOn });
       },
       kill: ({ worker, reason = 'stop' }, signal, drained) => {
         this.emit('kill', worker, { signal, reason, drained });
