@@ -5,14 +5,19 @@
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const net = require('node:net');
-const os = require('node:os');
-const path = require('node:path');
 const test = require('node:test');
 const cluster = require('rust-cluster');
-const { start } = require('./helpers/program');
+const { WORKERS, ask, endsCleanly, listening, run, workerIn } = require('./helpers/example');
 
-const WORKERS = os.availableParallelism();
-const SERVERS = ['start.js', 'express.js', 'message-counter.js', 'respawn.js'];
+const SERVERS = [
+  'start.js',
+  'express.js',
+  'koa.js',
+  'fastify.js',
+  'message-counter.js',
+  'respawn.js',
+  'supervise.js',
+];
 
 for (const name of SERVERS) {
   test(`${name} serves from every worker, and Ctrl-C ends it cleanly`, async (t) => {
@@ -65,8 +70,10 @@ test('an example ends at Ctrl-C though a client keeps its connection open', asyn
 test('an example says what is wrong with a port that is no port', async (t) => {
   for (const PORT of ['http', '-1', '65536', '80.5']) {
     const message = `^PORT must be a whole number from 0 to 65535, not '${PORT}'\\.\\n$`;
-    const { exit } = run(t, 'start.js', { env: { PORT }, stderr: new RegExp(message) });
-    assert.equal((await exit).code, 1);
+    for (const name of ['start.js', 'supervise.js']) {
+      const { exit } = run(t, name, { env: { PORT }, stderr: new RegExp(message) });
+      assert.equal((await exit).code, 1);
+    }
   }
 });
 
@@ -140,6 +147,25 @@ test('respawn.js gives up when workers keep dying', async (t) => {
   assert.equal((await example.exit).code, 1);
 });
 
+test('supervise.js has a leader, and replaces its workers on SIGHUP', async (t) => {
+  const example = run(t, 'supervise.js');
+  const before = await listening(example);
+  assert.equal(await ask(`${before.url}/ready`), 'OK');
+  await example.line(new RegExp(`^${WORKERS} workers; reload .*: kill -HUP ${example.pid}$`));
+  await example.line(/^worker \d+ looks after the jobs$/);
+
+  example.kill('SIGHUP');
+  const after = await listening(example);
+  await example.line(/^worker \d+ looks after the jobs$/);
+  const old = new Set(before.workers.map(({ pid }) => pid));
+  for (const { pid } of after.workers) assert.ok(!old.has(pid));
+  // Of the last slot the new worker serves beside the old one until that has gone.
+  while (/\(pid (\d+)\)/.exec(await ask(after.url))[1] !== `${after.workers.at(-1).pid}`);
+
+  example.kill('SIGTERM');
+  await endsCleanly(example);
+});
+
 test('slow-fast.js answers /fast at once while another worker is blocked', async (t) => {
   const { stdout } = await endsCleanly(run(t, 'slow-fast.js'));
 
@@ -160,37 +186,3 @@ test('slow-fast.js can be interrupted', async (t) => {
   example.ctrlC();
   await endsCleanly(example);
 });
-
-function run(t, name, { env, stderr } = {}) {
-  const file = path.join(__dirname, '..', 'examples', name);
-  return start(t, file, { env: { PORT: '0', ...env }, stderr });
-}
-
-/** Waits until all workers of an example listen. */
-async function listening(example) {
-  const workers = [];
-  let url;
-  while (workers.length < WORKERS) {
-    const [, id, pid, where] = await example.line(/^worker (\d+) \(pid (\d+)\) on (http:\S+)$/);
-    assert.equal(where, url ?? where);
-    url = where;
-    workers.push({ id, pid: Number(pid) });
-  }
-  return { url, workers };
-}
-
-/** Asks for a page on a new connection. */
-async function ask(url) {
-  const response = await fetch(url, { headers: { connection: 'close' } });
-  return response.text();
-}
-
-function workerIn(answer) {
-  return /worker (\d+)/.exec(answer)[1];
-}
-
-async function endsCleanly(example) {
-  const { code, signal, stdout } = await example.exit;
-  assert.deepEqual({ code, signal }, { code: 0, signal: null });
-  return { stdout };
-}

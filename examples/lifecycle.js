@@ -15,14 +15,21 @@ const port = Number(process.env.PORT || DEFAULT_PORT);
 
 /** Call it in the primary before it forks. */
 function primary() {
-  if (!Number.isInteger(port) || port < 0 || port > 65535) {
-    console.error(`PORT must be a whole number from 0 to 65535, not '${process.env.PORT}'.`);
-    process.exit(1);
-  }
+  checkPort();
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
   cluster.on('message', (worker, message) => {
     if (message.type === 'cannot-listen') fail(message.code);
+  });
+}
+
+/** Call it instead where a supervisor forks: it is the one that ends the workers. */
+function supervised() {
+  checkPort();
+  cluster.on('message', (worker, message) => {
+    if (message.type !== 'cannot-listen') return;
+    complain(message.code);
+    process.exit(1); // and the workers with it: the supervisor would try again
   });
 }
 
@@ -51,13 +58,23 @@ function stop() {
 
 function fail(code) {
   if (stopping) return;
+  complain(code);
+  process.exitCode = 1;
+  stop();
+}
+
+function checkPort() {
+  if (Number.isInteger(port) && port >= 0 && port <= 65535) return;
+  console.error(`PORT must be a whole number from 0 to 65535, not '${process.env.PORT}'.`);
+  process.exit(1);
+}
+
+function complain(code) {
   const why = code === 'EADDRINUSE' ? 'it is in use' : code;
   const program = path.relative('', process.argv[1]);
   const command = process.env.npm_lifecycle_event === 'start' ? 'npm start' : `node ${program}`;
   const other = port === 8080 ? 8081 : 8080;
   console.error(`Cannot listen on port ${port}: ${why}. Choose another: PORT=${other} ${command}`);
-  process.exitCode = 1;
-  stop();
 }
 
-module.exports = { port, primary, worker, stop };
+module.exports = { port, primary, supervised, worker, stop };

@@ -9,19 +9,20 @@
 // See docs/supervisor.md for the options.
 
 const cluster = require('rust-cluster');
+const express = require('express');
+const lifecycle = require('./lifecycle');
 
 if (cluster.isPrimary) {
+  lifecycle.supervised();
   const supervisor = cluster.supervise({ hangTimeout: 10_000, maxMemory: '500M' });
 
-  supervisor.on('ready', ({ slot, process: { pid } }, { ms }) => {
-    console.log(`worker ${slot} (pid ${pid}) ready after ${ms} ms`);
+  cluster.on('listening', ({ slot, process: { pid } }, { port }) => {
+    console.log(`worker ${slot} (pid ${pid}) on http://localhost:${port}`);
   });
   supervisor.on('running', ({ workers }) => {
     console.log(`${workers} workers; reload them with: kill -HUP ${process.pid}`);
   });
 } else {
-  const express = require('express');
-
   const app = express();
   const { worker } = cluster;
 
@@ -34,5 +35,5 @@ if (cluster.isPrimary) {
   // Only one worker at a time does this.
   worker.on('leader', () => console.log(`worker ${worker.slot} looks after the jobs`));
 
-  app.listen(Number(process.env.PORT ?? 3000));
+  lifecycle.worker(app.listen(lifecycle.port));
 }
