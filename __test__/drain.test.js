@@ -281,7 +281,8 @@ for (const [protocol, scheme] of [
     await program.next('slow');
     const reloaded = tell('reload');
     const [code, lastStream] = await goaway;
-    assert.deepStrictEqual([code, lastStream], [0, 2 ** 31 - 1]);
+    // The second stream of this client is the last one that is answered.
+    assert.deepStrictEqual([code, lastStream], [0, 3]);
     assert.strictEqual(await slow, 'slow');
     await closed;
     await reloaded;
@@ -289,6 +290,35 @@ for (const [protocol, scheme] of [
     await tell('stop');
   });
 }
+
+test('HTTP/2: a session that was used just now may be used once more', async (t) => {
+  const { port, program, tell } = await oneWorker(
+    t,
+    { killTimeout: 60_000, keepAliveGrace: 60_000 },
+    { app: 'protocols.js', env: { PROTOCOL: 'http2' } },
+  );
+  const session = http2.connect(`http://127.0.0.1:${port}`);
+  t.after(() => session.destroy());
+  const events = [];
+  session.once('goaway', (code, lastStream) => events.push(['goaway', code, lastStream]));
+  const closed = once(session, 'close');
+  const ask = async () => {
+    const stream = session.request({ ':path': '/' });
+    await once(stream.resume(), 'close');
+    events.push(['answered', stream.rstCode]);
+  };
+  await ask();
+  const reloaded = tell('reload');
+  await program.next('draining');
+  assert.strictEqual(session.closed, false);
+  await ask();
+  // The client has heard of it before it has the answer, so it sends no other request.
+  const goaway = ['goaway', 0, 2 ** 31 - 1];
+  assert.deepStrictEqual(events, [['answered', 0], goaway, ['answered', 0]]);
+  await closed;
+  await reloaded;
+  await tell('stop');
+});
 
 test('cluster.worker.disconnect() in the worker drains, and another takes its place', async (t) => {
   const { port, program, tell, until } = await oneWorker(t, { keepAliveGrace: 50 });

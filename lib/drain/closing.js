@@ -8,12 +8,14 @@
  * a client with more to ask uses it, and is told by `Connection: close` to go elsewhere.
  */
 
+const { Server } = require('net');
+
 const { makeLast } = require('./response');
 
 /** A TLS handshake takes some round trips; nothing is known of its client before it is done. */
 const HANDSHAKE_GRACE = 5000;
 
-/** The highest stream: «I will soon close, but what you have sent I still answer». */
+/** The highest stream: «send no more»; which ones are answered, another frame says. */
 const LAST_STREAM = 2 ** 31 - 1;
 
 /** An unmasked close frame with code 1001, «going away». */
@@ -54,6 +56,8 @@ class Closing {
     for (const server of servers) {
       // `close()` of an HTTP server would cut idle connections off without the grace.
       if (typeof server.closeIdleConnections === 'function') server.closeIdleConnections = () => {};
+      // From Node 24 on that of an HTTP/2 server would end its sessions.
+      if (typeof server.updateSettings === 'function') server.close = Server.prototype.close;
     }
     this.#connections.observer = {
       opened: (connection) => {
@@ -89,12 +93,23 @@ class Closing {
     makeLast(response, () => connection.newest === response);
   }
 
+  /**
+   * Once the first GOAWAY is out, Node answers no stream that comes after it, whatever that frame
+   * has promised. So it is sent when the next request has arrived: its client knows before it has
+   * the answer, and has no reason to send another. What was on its way all the same, the GOAWAY of
+   * `close()` leaves out, and its client may send it again elsewhere.
+   */
   #endSession(/** @type {any} */ session) {
-    if (session.closed || session.destroyed) return;
-    session.goaway(0, LAST_STREAM);
-    const timer = setTimeout(() => {
+    const close = () => {
       if (!session.closed && !session.destroyed) session.close();
-    }, this.#options.keepAliveGrace);
+    };
+    session.prependOnceListener('stream', () => {
+      if (session.closed || session.destroyed) return;
+      session.goaway(0, LAST_STREAM);
+      // What has come along with it is read first.
+      setImmediate(close);
+    });
+    const timer = setTimeout(close, this.#options.keepAliveGrace);
     session.once('close', () => clearTimeout(timer));
   }
 
