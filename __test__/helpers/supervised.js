@@ -3,6 +3,7 @@
 // Starts a supervised program and talks to it; and clients, to put it under load.
 
 const http = require('node:http');
+const https = require('node:https');
 const path = require('node:path');
 
 const { start } = require('./program.js');
@@ -46,13 +47,16 @@ async function supervised(t, options = {}, { app = 'app.js', listens = true, ...
 }
 
 /**
- * One request.
- * @param {http.RequestOptions} options
+ * One request: a POST, if it has a body of JSON.
+ * @param {http.RequestOptions & { body?: string, tls?: boolean }} options
  * @returns {Promise<{ status: number, headers: object, body: string, socket: object }>}
  */
-function request({ agent = false, ...options }) {
+function request({ agent = false, body: sentBody, tls = false, ...options }) {
   return new Promise((resolve, reject) => {
-    const sent = http.get({ host: '127.0.0.1', agent, ...options }, (response) => {
+    const { request: send } = tls ? https : http;
+    const how = sentBody ? { method: 'POST', headers: { 'content-type': 'application/json' } } : {};
+    const all = { host: '127.0.0.1', rejectUnauthorized: false, agent, ...how, ...options };
+    const sent = send(all, (response) => {
       const { headers, socket, statusCode: status } = response;
       let body = '';
       response.setEncoding('utf8').on('data', (part) => (body += part));
@@ -60,24 +64,27 @@ function request({ agent = false, ...options }) {
       response.on('error', reject);
     });
     sent.on('error', reject);
+    sent.end(sentBody);
   });
 }
 
 /**
  * Clients that send one request after another until they are stopped.
  * @param {number} port
- * @param {{ keepAlive: number, oneShot: number, path?: string }} clients how many of each kind
+ * @param {{ keepAlive?: number, oneShot?: number, path?: string, body?: string, tls?: boolean }} clients
+ * how many of each kind, and what they ask for
  */
-function load(port, { keepAlive, oneShot, path: wanted = '/' }) {
+function load(port, { keepAlive = 0, oneShot = 0, ...wanted }) {
   let stopped = false;
   const result = { answered: 0, failures: [], workers: new Set() };
+  const { Agent } = wanted.tls ? https : http;
   const client = async (agent) => {
     while (!stopped) {
       try {
-        const { body, status } = await request({ port, agent, path: wanted });
+        const { body, status } = await request({ port, agent, ...wanted });
         if (status !== 200) throw new Error(`status ${status}`);
-        result.answered++;
         result.workers.add(JSON.parse(body).pid);
+        result.answered++;
       } catch (error) {
         result.failures.push(`${error.code ?? ''} ${error.message}`);
       }
@@ -86,7 +93,7 @@ function load(port, { keepAlive, oneShot, path: wanted = '/' }) {
   };
   const running = [
     ...Array.from({ length: keepAlive }, () =>
-      client(new http.Agent({ keepAlive: true, maxSockets: 1 })),
+      client(new Agent({ keepAlive: true, maxSockets: 1 })),
     ),
     ...Array.from({ length: oneShot }, () => client(false)),
   ];
