@@ -129,6 +129,11 @@ const SAID = [
     'error',
     'reload given up: It ended; the old workers serve on',
   ],
+  [
+    { event: 'reloadFailed', error: { code: 'ERR_SUPERVISOR_STOPPED', message: 'It stops' } },
+    'error',
+    'reload given up: It stops',
+  ],
   [{ event: 'signal', signal: 'SIGHUP', action: 'reload' }, 'info', 'SIGHUP: reloading'],
   [{ event: 'stop' }, 'info', 'stopping: requests in flight may end'],
   [{ event: 'stopped', code: 0 }, 'info', 'stopped'],

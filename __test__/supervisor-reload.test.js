@@ -77,6 +77,21 @@ test('reloads that are asked for during a reload become one', async (t) => {
   await tell('stop');
 });
 
+test('a reload that is interrupted by a stop says so', async (t) => {
+  const file = temporaryFile(t, 'good');
+  const { program } = await supervised(t, { workers: 1 }, { env: { VERSION_FILE: file } });
+  await program.next('running');
+  fs.writeFileSync(file, 'silent');
+  program.kill('SIGHUP');
+  // The new one never is ready.
+  while ((await program.next('start')).generation < 2);
+  program.kill('SIGTERM');
+  const { error } = await program.next('reloadFailed');
+  assert.strictEqual(error.code, 'ERR_SUPERVISOR_STOPPED');
+  assert.match(error.message, /^The supervisor is stopping/);
+  assert.strictEqual((await program.exit).code, 0);
+});
+
 test('with parallel, so many workers start at a time', async (t) => {
   const { program, tell } = await supervised(t, { workers: 4, readyOn: 'online' });
   await program.next('running');

@@ -80,8 +80,13 @@ const ERRORS = {
     `worker ${slot} is given up after ${crashText(crashes)}; ` +
     `${left === 0 ? 'none is left' : `${count(left)} left`}${lastWords(crashes.at(-1))}`,
   reloadFailed: ({ error }) =>
-    `reload given up: ${error.message}; the old workers serve on${lastWords(error.exit)}`,
+    `reload given up: ${error.message}${whoServes(error)}${lastWords(error.exit)}`,
 };
+
+/** After a reload that was given up; nobody, if the app has been stopped meanwhile. */
+function whoServes(/** @type {{ code?: string }} */ { code }) {
+  return code === 'ERR_SUPERVISOR_STOPPED' ? '' : '; the old workers serve on';
+}
 
 /** @param {Event} event @returns {Sentence | undefined} undefined for what nobody has to know */
 function sentence(event) {

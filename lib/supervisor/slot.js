@@ -87,7 +87,7 @@ class Slot {
       this.candidate = undefined;
       // The old one may have ended meanwhile, or have been down before.
       if (!this.member && !this.failed && !this.#closed) this.#restartLater(exit, 0);
-      throw failure;
+      throw this.#closed ? stopped() : failure;
     }
     const old = this.member;
     this.#cancelRestart();
