@@ -9,6 +9,7 @@
 
 const fs = require('fs');
 
+const { EventType } = require('../native');
 const errors = require('./errors');
 const handles = require('./handles');
 const { Inbox } = require('./inbox');
@@ -18,11 +19,6 @@ const serialization = require('./serialization');
 
 /** How often a handle that was lost on the way is sent again. */
 const MAX_RETRANSMISSIONS = 3;
-
-/** What one read brought is delivered even if a listener of its first message disconnects. */
-const MESSAGE_EVENTS = new Set(['json', 'text', 'advanced', 'jsonHandle', 'advancedHandle']);
-
-const MESSAGE_TYPES = new Set(['string', 'object', 'number', 'boolean']);
 
 const CONTROL = Symbol('control');
 
@@ -63,10 +59,20 @@ function tell(target, message, write) {
 
 /** Throws for what cannot be a message. */
 function check(/** @type {unknown} */ message) {
-  if (message === undefined) throw errors.missingArgument('message');
-  if (!MESSAGE_TYPES.has(typeof message)) {
-    const types = 'one of type string, object, number, or boolean';
-    throw errors.invalidArgType('message', types, message);
+  switch (typeof message) {
+    case 'string':
+    case 'object':
+    case 'number':
+    case 'boolean':
+      return;
+    case 'undefined':
+      throw errors.missingArgument('message');
+    default:
+      throw errors.invalidArgType(
+        'message',
+        'one of type string, object, number, or boolean',
+        message,
+      );
   }
 }
 
@@ -101,7 +107,7 @@ class Channel {
       received: new Map(),
     };
     this.#codec = advanced ? serialization.advanced : serialization.json;
-    this.outbox = new Outbox(native, this.#codec, (error) => target.emit('error', error));
+    this.outbox = new Outbox(native, (error) => target.emit('error', error));
     this.reference = new Reference(native);
     target.connected = true;
     target.channel = this.reference;
@@ -243,46 +249,58 @@ class Channel {
   /** Sends a message to all other workers, without JavaScript in the primary. */
   broadcast(/** @type {unknown} */ message) {
     const encoded = this.#codec.encode(message);
-    this.outbox.send((channel) => this.#codec.broadcast(channel, encoded));
+    this.outbox.send((channel) => serialization.broadcast(channel, encoded));
   }
 
   // Receiving ------------------------------------------------------------------------------------
 
-  onEvent(/** @type {import('../native').Event} */ event) {
-    if (!this.#target.channel && !MESSAGE_EVENTS.has(event.type)) return;
-    switch (event.type) {
-      case 'json':
-        this.#inbox.add(serialization.decodeJson(/** @type {any} */ (event.text), event.count));
+  /**
+   * @param {import('../native').EventType} type
+   * @param {any} first @param {any} second what is said with it
+   */
+  onEvent(type, first, second) {
+    switch (type) {
+      // What one read brought is delivered even if a listener of its first message disconnects.
+      case EventType.Json:
+        this.#inbox.add(serialization.decodeJson(first, second));
         break;
-      case 'text':
-        this.#inbox.add([/** @type {any} */ (event.text)]);
+      case EventType.Text:
+        this.#inbox.add([first]);
         break;
-      case 'advanced':
-        this.#inbox.add(serialization.decodeAdvancedBatch(event.bytes, event.count));
+      case EventType.Advanced:
+        this.#inbox.add(serialization.decodeAdvancedBatch(first, second));
         break;
-      case 'jsonHandle':
-        this.#onHandle(event.fd, () => JSON.parse(event.text));
+      case EventType.JsonHandle:
+        this.#onHandle(second, () => JSON.parse(first));
         break;
-      case 'advancedHandle':
-        this.#onHandle(event.fd, () => serialization.decodeAdvanced(event.bytes));
-        break;
-      case 'handleReceived':
-        this.#onHandleReceived(event.received);
-        break;
-      case 'written':
-        this.outbox.onWritten(event.bytes, event.unsent);
-        break;
-      case 'closed':
-        this.#onClosed(event.error);
+      case EventType.AdvancedHandle:
+        this.#onHandle(second, () => serialization.decodeAdvanced(first));
         break;
       default:
-        throw new Error(`A channel has no event '${event.type}'`);
+        if (this.#target.channel) this.#onOther(type, first);
     }
   }
 
-  /** @param {number | undefined} fd none if it was lost on the way @param {() => any} envelopeOf */
+  /** @param {import('../native').EventType} type @param {any} said */
+  #onOther(type, said) {
+    switch (type) {
+      case EventType.HandleReceived:
+        this.#onHandleReceived(said);
+        break;
+      case EventType.Written:
+        this.outbox.onWritten(said);
+        break;
+      case EventType.Closed:
+        this.#onClosed(said);
+        break;
+      default:
+        throw new Error(`A channel has no event of type ${type}`);
+    }
+  }
+
+  /** @param {number | null} fd none if it was lost on the way @param {() => any} envelopeOf */
   #onHandle(fd, envelopeOf) {
-    if (fd === undefined) {
+    if (fd === null) {
       this.#native.acknowledgeHandle(false);
       return;
     }
@@ -297,12 +315,12 @@ class Channel {
 
   // The end --------------------------------------------------------------------------------------
 
-  #onClosed(/** @type {number | undefined} */ errno) {
+  #onClosed(/** @type {number | null} */ errno) {
     const error = errors.channelClosed();
     this.outbox.fail(error);
     for (const { done } of this.#queue ?? []) if (done) process.nextTick(done, error);
     this.#end();
-    if (errno !== undefined) {
+    if (errno !== null) {
       process.nextTick(() => this.#target.emit('error', errors.system(errno, 'read')));
     }
   }

@@ -7,6 +7,7 @@
 
 const path = require('path');
 
+const { EventType } = require('../native');
 const { Channel, check, tell } = require('./channel');
 const errors = require('./errors');
 const internals = require('./internals');
@@ -87,24 +88,28 @@ function onDisconnect() {
   if (!worker.exitedAfterDisconnect) process.exit(0);
 }
 
-function onEvent(/** @type {import('../native').Event} */ event) {
-  switch (event.type) {
-    case 'bound':
-      onBound(event);
+/**
+ * @param {import('../native').EventType} type
+ * @param {any} first @param {any} second @param {any} third what is said with it
+ */
+function onEvent(type, first, second, third) {
+  switch (type) {
+    case EventType.Bound:
+      onBound(first, second);
       break;
-    case 'connection':
-      onConnection(event);
+    case EventType.Connection:
+      onConnection(first, second, third);
       break;
-    case 'leaveAcknowledged':
+    case EventType.LeaveAcknowledged:
       heard({ act: 'exitedAfterDisconnect' });
       onLeaveAcknowledged();
       break;
-    case 'leave':
+    case EventType.Leave:
       heard({ act: 'disconnect' });
       leave(true);
       break;
     default:
-      channel.onEvent(event);
+      channel.onEvent(type, first, second);
   }
 }
 
@@ -190,8 +195,8 @@ function releaseIndex(/** @type {string} */ key, /** @type {number} */ index) {
   if (entry?.used.size === 0) indexes.delete(key);
 }
 
-/** @param {Extract<import('../native').Event, { type: 'bound' }>} event */
-function onBound({ server: id, errno, sockname, data, pipe, fd }) {
+/** @param {number} id @param {import('../native').BoundAnswer} answer */
+function onBound(id, { errno, sockname, data, pipe, fd }) {
   const { owner, reply, release } = asked.get(id);
   asked.delete(id);
   heard({ ack: id, errno, key: id });
@@ -263,8 +268,8 @@ function sharedHandle(/** @type {any} */ handle, /** @type {() => void} */ forge
   return handle;
 }
 
-/** @param {Extract<import('../native').Event, { type: 'connection' }>} event */
-function onConnection({ server: id, listener, fd }) {
+/** @param {number} id @param {number} listener @param {number} fd */
+function onConnection(id, listener, fd) {
   const server = servers.get(id);
   if (!server || isFull(server.owner)) {
     native.refuse(listener, fd);

@@ -7,21 +7,21 @@
  */
 
 const errors = require('./errors');
+const { isUrgent, write, writeOne } = require('./serialization');
 
 /** What was collected is written from this size on (characters of JSON, or bytes). */
 const BATCH_SIZE = 64 * 1024;
 
 /**
- * From here on `send()` returns false, as with the builtin: the receiver is more than two reads
- * behind.
+ * From here on `send()` returns false: so much is in the way to a receiver that does not read when
+ * the builtin does so, in the socket and in front of it.
  */
-const HIGH_WATER_MARK = 128 * 1024;
+const HIGH_WATER_MARK = 336 * 1024;
 
 /** @typedef {(error: Error | null) => void} Done */
 
 class Outbox {
   #channel;
-  #codec;
   #onError;
   /** Encoded messages of this turn. @type {any[]} */
   #batch = [];
@@ -32,20 +32,19 @@ class Outbox {
   #batchSilent = 0;
   #turnEnds = false;
   #exiting = false;
-  /** Bytes that the kernel has taken late, ever, and those that it has not taken yet. */
+  /** Bytes for which there was room late, ever. */
   #written = 0;
-  #unsent = 0;
+  /** How much the other side has not read, at most. */
+  #unread = 0;
   /** Callbacks that wait for `#written` to reach a point, in order. */
   #waiting = /** @type {{ at: number, done: Done }[]} */ ([]);
 
   /**
    * @param {import('../native').Channel} channel
-   * @param {import('./serialization').Codec} codec
    * @param {(error: Error) => void} onError for a failed write that has no callback
    */
-  constructor(channel, codec, onError) {
+  constructor(channel, onError) {
     this.#channel = channel;
-    this.#codec = codec;
     this.#onError = onError;
   }
 
@@ -58,14 +57,15 @@ class Outbox {
     if (!this.#turnEnds) {
       this.#turnEnds = true;
       process.nextTick(endTurn, this);
-      this.#finish(this.#codec.write(this.#channel, [encoded]), done);
+      this.#unread += encoded.length;
+      this.#finish(writeOne(this.#channel, encoded), done);
       return;
     }
     this.#batch.push(encoded);
     if (done) this.#batchDone.push(done);
     else this.#batchSilent++;
     this.#batchSize += encoded.length + 1;
-    if (this.#batchSize >= BATCH_SIZE || this.#exiting) this.flush();
+    if (this.#batchSize >= BATCH_SIZE || this.#exiting || isUrgent(encoded)) this.flush();
   }
 
   /**
@@ -88,8 +88,9 @@ class Outbox {
     this.#batch = [];
     this.#batchDone = [];
     this.#batchSilent = 0;
+    this.#unread += this.#batchSize;
     this.#batchSize = 0;
-    const result = this.#codec.write(this.#channel, batch);
+    const result = write(this.#channel, batch);
     for (const callback of done) this.#finish(result, callback);
     for (let n = 0; n < (result < 0 ? silent : 1); n++) this.#finish(result);
   }
@@ -105,23 +106,24 @@ class Outbox {
     this.flush();
   }
 
-  /** The kernel has taken `bytes` more. */
-  onWritten(/** @type {number} */ bytes, /** @type {number} */ unsent) {
+  /** There was room for `bytes` more. */
+  onWritten(/** @type {number} */ bytes) {
     this.#written += bytes;
-    this.#unsent = unsent;
     while (this.#waiting.length > 0 && this.#waiting[0].at <= this.#written) {
       /** @type {any} */ (this.#waiting.shift()).done(null);
     }
   }
 
-  /** The other end is gone: what the kernel has not taken will never arrive. */
+  /** The other end is gone: what there was no room for will never arrive. */
   fail(/** @type {Error} */ error) {
     for (const { done } of this.#waiting) process.nextTick(done, error);
     this.#waiting = [];
   }
 
   get hasRoom() {
-    return this.#unsent + this.#batchSize < HIGH_WATER_MARK;
+    if (this.#unread + this.#batchSize < HIGH_WATER_MARK) return true;
+    this.#unread = this.#channel.unread;
+    return this.#unread + this.#batchSize < HIGH_WATER_MARK;
   }
 
   /** @param {number} result bytes unsent, or a negative errno @param {Done} [done] */
@@ -130,7 +132,6 @@ class Outbox {
       process.nextTick(done ?? this.#onError, errors.system(result, 'write'));
       return;
     }
-    this.#unsent = result;
     if (!done) return;
     if (result === 0) process.nextTick(done, null);
     else this.#waiting.push({ at: this.#written + result, done });

@@ -7,6 +7,7 @@
 
 const { EventEmitter } = require('events');
 
+const { EventType } = require('../native');
 const { Channel, check, tell } = require('./channel');
 const internals = require('./internals');
 const { announce } = require('./exports');
@@ -155,7 +156,9 @@ function fork(env) {
   setupPrimary();
   const id = ++lastId;
   const advanced = cluster.settings.serialization === 'advanced';
-  const link = native.openWorker(id, advanced, (event) => onEvent(worker, link, channel, event));
+  const link = native.openWorker(id, advanced, (type, first, second) => {
+    onEvent(worker, link, channel, type, first, second);
+  });
   const child = spawnOrRemove(id, env, link);
   internals.expectChannelEnd(child);
   const channel = new Channel(child, link.channel(), advanced, {
@@ -224,29 +227,30 @@ function passEventsOn(worker, link) {
  * @param {any} worker
  * @param {import('../native').WorkerLink} link
  * @param {InstanceType<typeof Channel>} channel
- * @param {import('../native').Event} event
+ * @param {import('../native').EventType} type
+ * @param {any} first @param {any} second what is said with it
  */
-function onEvent(worker, link, channel, event) {
-  switch (event.type) {
-    case 'online':
+function onEvent(worker, link, channel, type, first, second) {
+  switch (type) {
+    case EventType.Online:
       worker.state = 'online';
       worker.emit('online');
       cluster.emit('online', worker);
       break;
-    case 'listening': {
-      const { addressType, address, port, fd } = JSON.parse(event.info);
+    case EventType.Listening: {
+      const { addressType, address, port, fd } = JSON.parse(first);
       const info = { addressType, address, port, fd };
       worker.state = 'listening';
       worker.emit('listening', info);
       cluster.emit('listening', worker, info);
       break;
     }
-    case 'leaving':
+    case EventType.Leaving:
       worker.exitedAfterDisconnect = true;
       tell(worker.process, { act: 'exitedAfterDisconnect' }, () => link.acknowledgeLeave());
       break;
     default:
-      channel.onEvent(event);
+      channel.onEvent(type, first, second);
   }
 }
 

@@ -1,81 +1,161 @@
-//! Frames and descriptors on one stream socket: what is still to be written, what was read so far.
+//! Frames and descriptors between two processes: what is still to be written, what was read so far.
 //!
-//! No event loop and no JavaScript: the owner calls [`Channel::flush`] when the socket can be
-//! written and [`Channel::receive`] when it can be read. To this file a payload is opaque.
+//! Frames go through rings in shared memory. Over the socket go the descriptors, a byte with those
+//! of each frame that has some, sent before the frame; its end is the channel's. A third pair of
+//! descriptors wakes whoever waits for the other. No event loop and no JavaScript: the owner calls
+//! [`Channel::flush`] and [`Channel::receive`] when [`Channel::waker`] is readable. To this file a
+//! payload is opaque.
 
-use std::collections::VecDeque;
+mod incoming;
+mod outgoing;
+
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use incoming::Incoming;
+use outgoing::Outgoing;
 
 use crate::protocol::{FrameHeader, Kind};
 use crate::sys::fd;
+use crate::sys::ring::{self, Reader, Writer};
 
-/// How much is read from the kernel at a time, and at most on one call of [`Channel::receive`]
-/// unless a single frame is longer: the rest waits its turn behind the loop's other work.
-const READ_SIZE: usize = 64 * 1024;
-const READ_BOUND: usize = 1024 * 1024;
+/// How much is delivered on one call of [`Channel::receive`], unless a single frame is longer: the
+/// rest waits its turn behind the loop's other work.
+const READ_BOUND: usize = 64 * 1024;
 
-/// From this size on, a chunk of what is to be written gets no more added.
-const CHUNK_SIZE: usize = 256 * 1024;
+/// Frames from this size on are put together outside of the ring.
+const LONG: usize = ring::CAPACITY / 2;
 
-/// The buffer for reading shrinks after frames that were longer than this; below, the next long one
-/// would only make it grow again.
-const KEPT_SIZE: usize = 8 * 1024 * 1024;
+/// Frames up to this size begin anew at the begin of an empty ring. For others that would take the
+/// room of several.
+const SMALL: usize = 64 * 1024;
+
+/// A write does not fail as one to a socket would when the other end is closed, so this looks, but
+/// not for each of the messages of a busy channel. What is sent within this time after the end is
+/// lost, as if it had been sent before.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A frame that has arrived whole.
 pub struct Frame<'a> {
     pub kind: Kind,
     /// How many messages are in the payload.
     pub count: u32,
+    /// Begins at a multiple of eight bytes.
     pub payload: &'a [u8],
     /// Fewer than the sender attached if this process ran out of descriptors.
     pub fds: Vec<OwnedFd>,
 }
 
-/// Bytes to be written. Descriptors travel with the first byte, so a chunk that has some starts a
-/// frame and nothing is merged in front of it.
-struct Chunk {
-    bytes: Vec<u8>,
-    written: usize,
-    fds: Vec<OwnedFd>,
+/// What the other process needs to open its end: the socket, and the descriptors of the memory, of
+/// what wakes it and of what wakes this one.
+pub struct OtherEnd {
+    pub socket: OwnedFd,
+    pub memory: OwnedFd,
+    pub its_waker: OwnedFd,
+    pub our_waker: OwnedFd,
 }
 
 pub struct Channel {
     socket: OwnedFd,
-    outgoing: VecDeque<Chunk>,
-    unsent: usize,
-    /// Read but not yet delivered; the first `filled` bytes count.
-    incoming: Vec<u8>,
-    filled: usize,
-    incoming_fds: VecDeque<OwnedFd>,
+    our_waker: OwnedFd,
+    its_waker: OwnedFd,
+    writer: Writer,
+    reader: Reader,
+    outgoing: Outgoing,
+    /// The first part of a frame that is longer than [`LONG`].
+    long: Vec<u8>,
+    incoming: Incoming,
+    /// The other end is closed: nothing more is written.
+    hung_up: bool,
+    looked: Instant,
+}
+
+/// What [`Channel::receive`] has left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Left {
+    /// Nothing; the waker will tell of more.
+    Nothing,
+    /// Something, for another call.
+    More,
+    /// Nothing, and nothing will come.
+    End,
 }
 
 impl Channel {
-    #[must_use]
-    pub fn new(socket: OwnedFd) -> Self {
+    /// Makes a channel; the other process [`open`](Self::open)s its end.
+    pub fn create() -> io::Result<(Self, OtherEnd)> {
+        let (ours, theirs) = fd::stream_pair()?;
+        let memory = ring::create()?;
+        let (our_waker, its_waker) = (fd::waker()?, fd::waker()?);
+        let (writer, reader) = ring::open(&memory, true)?;
+        let other = OtherEnd {
+            socket: theirs,
+            memory,
+            its_waker: its_waker.try_clone()?,
+            our_waker: our_waker.try_clone()?,
+        };
+        Ok((Self::new(ours, our_waker, its_waker, writer, reader), other))
+    }
+
+    /// Opens the other end.
+    pub fn open(end: OtherEnd) -> io::Result<Self> {
+        let (writer, reader) = ring::open(&end.memory, false)?;
+        Ok(Self::new(end.socket, end.its_waker, end.our_waker, writer, reader))
+    }
+
+    fn new(
+        socket: OwnedFd,
+        our_waker: OwnedFd,
+        its_waker: OwnedFd,
+        writer: Writer,
+        reader: Reader,
+    ) -> Self {
         Self {
             socket,
-            outgoing: VecDeque::new(),
-            unsent: 0,
-            incoming: Vec::new(),
-            filled: 0,
-            incoming_fds: VecDeque::new(),
+            our_waker,
+            its_waker,
+            writer,
+            reader,
+            outgoing: Outgoing::default(),
+            long: Vec::new(),
+            incoming: Incoming::default(),
+            hung_up: false,
+            looked: Instant::now(),
         }
     }
 
+    /// Readable when the other end is closed, or has sent descriptors.
     #[must_use]
     pub fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// Bytes that the kernel has not taken yet.
+    /// Readable when there is something to read, or room for what was kept.
     #[must_use]
-    pub fn unsent(&self) -> usize {
-        self.unsent
+    pub fn waker(&self) -> BorrowedFd<'_> {
+        self.our_waker.as_fd()
     }
 
-    /// Writes a frame, as much of it as the kernel takes; the rest is kept for
-    /// [`flush`](Self::flush). `InvalidInput` for a payload over the limit: nothing was written.
+    /// Bytes for which there was no room yet.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.outgoing.bytes()
+    }
+
+    /// Bytes that the other end has not read: those in the ring and those for which there was no
+    /// room.
+    #[must_use]
+    pub fn unread(&mut self) -> usize {
+        self.outgoing.bytes() + self.writer.unread()
+    }
+
+    /// Writes a frame, as much of it as there is room for; the rest is kept for
+    /// [`flush`](Self::flush). `InvalidInput` for a payload over the limit, `BrokenPipe` if the
+    /// other end is closed: nothing was written.
     pub fn send(
         &mut self,
         kind: Kind,
@@ -83,142 +163,219 @@ impl Channel {
         payload: &[&[u8]],
         fds: Vec<OwnedFd>,
     ) -> io::Result<()> {
+        self.look()?;
         let length = payload.iter().map(|part| part.len()).sum();
         let fd_count = u8::try_from(fds.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let header = FrameHeader { length, count, kind, fds: fd_count }
-            .encode()
-            .ok_or(io::ErrorKind::InvalidInput)?;
-        let mut parts = Vec::with_capacity(1 + payload.len());
-        parts.push(IoSlice::new(&header));
-        parts.extend(payload.iter().map(|part| IoSlice::new(part)));
-        let written = if self.outgoing.is_empty() {
-            let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
-            match fd::send(self.socket.as_fd(), &parts, &borrowed) {
-                Ok(written) => written,
-                Err(error) if is_transient(&error) => 0,
-                Err(error) => return Err(error),
+        let header = FrameHeader { length, count, kind, fds: fd_count };
+        let padding = header.frame_size() - FrameHeader::SIZE - length;
+        let header = header.encode().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut parts = Vec::with_capacity(2 + payload.len());
+        parts.push(&header[..]);
+        parts.extend_from_slice(payload);
+        parts.push(&[0; FrameHeader::ALIGNMENT][..padding]);
+        if !self.outgoing.is_empty() || !send_fds(&self.socket, &fds)? {
+            self.outgoing.keep(&parts, 0, fds);
+            return Ok(());
+        }
+        if length < SMALL {
+            self.rewind();
+        }
+        let mut written = 0;
+        for part in &parts {
+            let taken = self.writer.write(part);
+            written += taken;
+            if taken < part.len() {
+                break;
             }
-        } else {
-            0
+        }
+        self.publish();
+        self.outgoing.keep(&parts, written, Vec::new());
+        if self.unsent() > 0 { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes a frame of at most `bound` bytes, which `fill` puts where they are read from; it
+    /// returns the kind and how many there are. `false` if there is no such room, or `fill` has
+    /// returned nothing: nothing was written.
+    pub fn send_in_place(
+        &mut self,
+        count: u32,
+        bound: usize,
+        fill: impl FnOnce(&mut [u8]) -> Option<(Kind, usize)>,
+    ) -> io::Result<bool> {
+        self.look()?;
+        if !self.outgoing.is_empty() {
+            return Ok(false);
+        }
+        if bound < SMALL {
+            self.rewind();
+        }
+        let size = FrameHeader::SIZE + bound.next_multiple_of(FrameHeader::ALIGNMENT);
+        let Some((header, payload)) =
+            self.writer.buffer(size).and_then(|buffer| buffer.split_first_chunk_mut())
+        else {
+            return Ok(false);
         };
-        self.keep(&parts, written, fds);
-        Ok(())
+        let Some((kind, length)) = fill(payload) else { return Ok(false) };
+        let frame = FrameHeader { length, count, kind, fds: 0 };
+        *header = frame.encode().ok_or(io::ErrorKind::InvalidInput)?;
+        self.writer.advance(frame.frame_size());
+        self.publish();
+        Ok(true)
     }
 
-    /// Queues what the kernel did not take of `parts`.
-    fn keep(&mut self, parts: &[IoSlice<'_>], written: usize, fds: Vec<OwnedFd>) {
-        let rest = parts.iter().map(|part| part.len()).sum::<usize>() - written;
-        if rest == 0 {
-            return;
+    /// `BrokenPipe` if the other end is closed.
+    fn look(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        if !self.hung_up && now.duration_since(self.looked) >= LOOK_INTERVAL {
+            self.looked = now;
+            self.hung_up = fd::is_hung_up(self.socket.as_fd());
         }
-        self.unsent += rest;
-        // Descriptors are gone with the first byte; until then they wait with it.
-        let fds = if written == 0 { fds } else { Vec::new() };
-        // Chunks are freed when they are written, so none grows for ever behind a slow reader.
-        let full = self.outgoing.back().is_none_or(|last| last.bytes.len() >= CHUNK_SIZE);
-        if !fds.is_empty() || full {
-            let bytes = Vec::with_capacity(rest);
-            self.outgoing.push_back(Chunk { bytes, written: 0, fds });
-        }
-        let mut skip = written;
-        for part in parts {
-            if let (Some(chunk), Some(rest)) = (self.outgoing.back_mut(), part.get(skip..)) {
-                chunk.bytes.extend_from_slice(rest);
-            }
-            skip = skip.saturating_sub(part.len());
+        if self.hung_up { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    }
+
+    /// Goes on at the begin of the memory, if it is time for that.
+    fn rewind(&mut self) {
+        self.writer.rewind(|size| {
+            let length = size.checked_sub(FrameHeader::SIZE)?;
+            FrameHeader { length, count: 0, kind: Kind::Skip, fds: 0 }.encode()
+        });
+    }
+
+    fn publish(&mut self) {
+        if self.writer.publish() {
+            fd::wake(self.its_waker.as_fd());
         }
     }
 
-    /// Writes what was kept, until all is written or the kernel takes no more.
+    /// Writes what was kept, until all is written, or the waker will tell that there is room, or
+    /// [`waits_for_socket`](Self::waits_for_socket).
     pub fn flush(&mut self) -> io::Result<()> {
-        while let Some(chunk) = self.outgoing.front_mut() {
-            let fds: Vec<_> = chunk.fds.iter().map(AsFd::as_fd).collect();
-            let parts = [IoSlice::new(&chunk.bytes[chunk.written..])];
-            match fd::send(self.socket.as_fd(), &parts, &fds) {
-                Ok(written) => {
-                    chunk.written += written;
-                    chunk.fds.clear();
-                    self.unsent -= written;
-                    if chunk.written == chunk.bytes.len() {
-                        self.outgoing.pop_front();
-                    }
-                }
-                Err(error) if is_transient(&error) => break,
-                Err(error) => return Err(error),
+        while let Some(chunk) = self.outgoing.first() {
+            if !send_fds(&self.socket, &chunk.fds)? {
+                break;
+            }
+            chunk.fds.clear();
+            let written = self.writer.write(chunk.rest());
+            if self.outgoing.written(written) {
+                continue;
+            }
+            self.publish();
+            if self.writer.wait_for_room() {
+                return Ok(());
             }
         }
+        self.publish();
         Ok(())
+    }
+
+    /// Whether what was kept waits for room for its descriptors: nothing tells when there is some.
+    #[must_use]
+    pub fn waits_for_socket(&mut self) -> bool {
+        self.outgoing.first().is_some_and(|chunk| !chunk.fds.is_empty())
     }
 
     /// Reads what is there (a bounded amount) and calls `deliver` for each whole frame.
     ///
-    /// Returns whether the other end can still send: `false` is the end of the stream.
     /// `InvalidData` for bytes that are no frame; what came before them has been delivered.
-    pub fn receive(&mut self, deliver: impl FnMut(Frame<'_>)) -> io::Result<bool> {
-        let open = self.read()?;
-        self.deliver(deliver)?;
-        Ok(open)
-    }
-
-    fn read(&mut self) -> io::Result<bool> {
+    pub fn receive(&mut self, mut deliver: impl FnMut(Frame<'_>)) -> io::Result<Left> {
         let mut read = 0;
-        loop {
-            let space = self.wanted().max(READ_SIZE);
-            if self.incoming.len() < self.filled + space {
-                self.incoming.resize(self.filled + space, 0);
-            }
-            match fd::receive(self.socket.as_fd(), &mut self.incoming[self.filled..]) {
-                Ok(received) => {
-                    self.incoming_fds.extend(received.fds);
-                    if received.bytes == 0 {
-                        return Ok(false);
-                    }
-                    self.filled += received.bytes;
-                    read += received.bytes;
-                    // A short read means that the socket is empty, or that descriptors came along
-                    // (the kernel ends a read there); either way the loop will tell if more is there.
-                    if received.bytes < READ_SIZE || read >= READ_BOUND {
-                        return Ok(true);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-                // The peer died with unread bytes of ours: all that it had sent has been read.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(false),
-                Err(error) => return Err(error),
+        while let Some(size) = self.deliver_one(&mut deliver)? {
+            read += size;
+            if read >= READ_BOUND {
+                return Ok(Left::More);
             }
         }
+        // What has been written before the end was seen can be read now, if there is any.
+        Ok(if self.incoming.ended { Left::End } else { Left::Nothing })
     }
 
-    /// Bytes missing to complete the first frame, so that a long one is read in few calls.
-    fn wanted(&self) -> usize {
-        let header = self.incoming[..self.filled].first_chunk().and_then(FrameHeader::decode);
-        header.map_or(0, |header| (header.length + FrameHeader::SIZE).saturating_sub(self.filled))
+    /// The waker is not readable any more, until it tells of something new. To be done before
+    /// [`flush`](Self::flush) and [`receive`](Self::receive), for they may miss what comes after.
+    pub fn settle(&self) {
+        fd::settle(self.our_waker.as_fd());
     }
 
-    fn deliver(&mut self, mut deliver: impl FnMut(Frame<'_>)) -> io::Result<()> {
-        let mut rest = &self.incoming[..self.filled];
-        let mut outcome = Ok(());
-        while let Some((bytes, after)) = rest.split_first_chunk() {
-            let Some(header) = FrameHeader::decode(bytes) else {
-                outcome = Err(io::ErrorKind::InvalidData.into());
-                break;
-            };
-            let Some((payload, after)) = after.split_at_checked(header.length) else {
-                break;
-            };
-            let expected = usize::from(header.fds).min(self.incoming_fds.len());
-            let fds = self.incoming_fds.drain(..expected).collect();
+    /// After [`receive`](Self::receive) has left nothing: the waker shall tell of more. `false` if
+    /// there is more already.
+    pub fn wait(&mut self) -> bool {
+        self.reader.wait_for_bytes()
+    }
+
+    /// Delivers the next frame, if it is there, and returns the size of what was read.
+    fn deliver_one(&mut self, deliver: &mut impl FnMut(Frame<'_>)) -> io::Result<Option<usize>> {
+        if !self.long.is_empty() {
+            return self.go_on_with_long(deliver);
+        }
+        let bytes = self.reader.readable()?;
+        let Some((header, rest)) = bytes.split_first_chunk() else { return Ok(None) };
+        let header = FrameHeader::decode(header).ok_or(io::ErrorKind::InvalidData)?;
+        let size = header.frame_size();
+        if header.kind == Kind::Skip {
+            self.give_back(size);
+            return Ok(Some(0));
+        }
+        let Some(payload) = rest.get(..size - FrameHeader::SIZE) else {
+            if size < LONG {
+                return Ok(None);
+            }
+            // It may never fit: what is here makes room for more.
+            self.long.reserve_exact(size);
+            self.long.extend_from_slice(bytes);
+            let length = bytes.len();
+            self.give_back(length);
+            return Ok(Some(length));
+        };
+        let fds = self.incoming.take(&header, &self.socket)?;
+        let (kind, count, payload) = (header.kind, header.count, &payload[..header.length]);
+        deliver(Frame { kind, count, payload, fds });
+        self.give_back(size);
+        Ok(Some(size))
+    }
+
+    fn go_on_with_long(
+        &mut self,
+        deliver: &mut impl FnMut(Frame<'_>),
+    ) -> io::Result<Option<usize>> {
+        let header = self.long.first_chunk().and_then(FrameHeader::decode);
+        let header = header.ok_or(io::ErrorKind::InvalidData)?;
+        let bytes = self.reader.readable()?;
+        let length = bytes.len().min(header.frame_size() - self.long.len());
+        if length == 0 {
+            return Ok(None);
+        }
+        self.long.extend_from_slice(&bytes[..length]);
+        self.give_back(length);
+        if self.long.len() == header.frame_size() {
+            let long = std::mem::take(&mut self.long);
+            let fds = self.incoming.take(&header, &self.socket)?;
+            let payload = &long[FrameHeader::SIZE..][..header.length];
             deliver(Frame { kind: header.kind, count: header.count, payload, fds });
-            rest = after;
         }
-        let delivered = self.filled - rest.len();
-        self.filled -= delivered;
-        self.incoming.copy_within(delivered..delivered + self.filled, 0);
-        if self.incoming.len() > KEPT_SIZE && self.filled < READ_SIZE {
-            self.incoming.truncate(READ_SIZE);
-            self.incoming.shrink_to_fit();
+        Ok(Some(length))
+    }
+
+    fn give_back(&mut self, length: usize) {
+        if self.reader.give_back(length) {
+            fd::wake(self.its_waker.as_fd());
         }
-        outcome
+    }
+
+    /// The socket is readable: takes the descriptors that have come, or sees the end.
+    pub fn receive_fds(&mut self) -> io::Result<()> {
+        self.incoming.receive(&self.socket)
+    }
+}
+
+/// Whether the socket has taken the descriptors of the next frame.
+fn send_fds(socket: &OwnedFd, fds: &[OwnedFd]) -> io::Result<bool> {
+    if fds.is_empty() {
+        return Ok(true);
+    }
+    let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+    match fd::send(socket.as_fd(), &[IoSlice::new(&[0])], &borrowed) {
+        Ok(_) => Ok(true),
+        Err(error) if is_transient(&error) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -227,108 +384,4 @@ impl Channel {
 fn is_transient(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
         || error.raw_os_error() == Some(nix::libc::ETOOMANYREFS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::fd::AsRawFd;
-
-    fn pair() -> (Channel, Channel) {
-        let (a, b) = fd::stream_pair().unwrap();
-        (Channel::new(a), Channel::new(b))
-    }
-
-    /// Everything that has arrived: kind, payload, number of descriptors.
-    fn drain(channel: &mut Channel) -> (Vec<(Kind, Vec<u8>, usize)>, bool) {
-        let mut frames = Vec::new();
-        let open = channel
-            .receive(|frame| frames.push((frame.kind, frame.payload.to_vec(), frame.fds.len())))
-            .unwrap();
-        (frames, open)
-    }
-
-    #[test]
-    fn frames_arrive_whole_and_in_order() {
-        let (mut a, mut b) = pair();
-        for n in 0..100_u8 {
-            a.send(Kind::Json, 1, &[&[n; 50]], vec![]).unwrap();
-        }
-        let (frames, open) = drain(&mut b);
-        assert!(open);
-        let firsts: Vec<u8> = frames.iter().map(|(_, payload, _)| payload[0]).collect();
-        assert_eq!(firsts, (0..100).collect::<Vec<u8>>());
-    }
-
-    #[test]
-    fn what_the_kernel_does_not_take_is_kept_and_flushed() {
-        let (mut a, mut b) = pair();
-        let long: Vec<u8> = (0..5_000_000_u32).map(|n| (n % 251) as u8).collect();
-        a.send(Kind::Advanced, 1, &[&long], vec![]).unwrap();
-        a.send(Kind::Json, 1, &[b"after"], vec![]).unwrap();
-        assert!(a.unsent() > 0);
-        let mut frames = Vec::new();
-        while a.unsent() > 0 || frames.len() < 2 {
-            a.flush().unwrap();
-            frames.extend(drain(&mut b).0);
-        }
-        assert!(frames[0].1 == long);
-        assert_eq!(frames[1], (Kind::Json, b"after".to_vec(), 0));
-    }
-
-    #[test]
-    fn descriptors_arrive_with_their_own_frame_even_behind_a_full_socket() {
-        let (mut a, mut b) = pair();
-        let (mine, theirs) = fd::stream_pair().unwrap();
-        a.send(Kind::Json, 1, &[&vec![1; 1_000_000]], vec![]).unwrap();
-        a.send(Kind::JsonHandle, 1, &[b"h"], vec![mine, theirs]).unwrap();
-        a.send(Kind::Json, 1, &[b"after"], vec![]).unwrap();
-        let mut frames = Vec::new();
-        while frames.len() < 3 {
-            a.flush().unwrap();
-            frames.extend(drain(&mut b).0);
-        }
-        assert_eq!(frames[0].2, 0);
-        assert_eq!(frames[1], (Kind::JsonHandle, b"h".to_vec(), 2));
-        assert_eq!(frames[2], (Kind::Json, b"after".to_vec(), 0));
-    }
-
-    #[test]
-    fn the_end_is_told_after_what_was_sent_before_it() {
-        let (mut a, mut b) = pair();
-        a.send(Kind::Json, 1, &[b"last"], vec![]).unwrap();
-        drop(a);
-        let (frames, open) = drain(&mut b);
-        assert_eq!(frames.len(), 1);
-        assert!(!open || !drain(&mut b).1);
-        assert_eq!(
-            b.send(Kind::Json, 1, &[b"x"], vec![]).unwrap_err().kind(),
-            io::ErrorKind::BrokenPipe
-        );
-    }
-
-    #[test]
-    fn malformed_bytes_are_an_error_after_the_frames_before_them() {
-        let (a, b) = fd::stream_pair().unwrap();
-        let mut good = Channel::new(a);
-        good.send(Kind::Json, 1, &[b"fine"], vec![]).unwrap();
-        fd::send(good.socket(), &[IoSlice::new(&[0xff; 12])], &[]).unwrap();
-        let mut b = Channel::new(b);
-        let mut count = 0;
-        let error = b.receive(|_| count += 1).unwrap_err();
-        assert_eq!((count, error.kind()), (1, io::ErrorKind::InvalidData));
-    }
-
-    #[test]
-    fn a_channel_that_is_dropped_closes_what_it_still_holds() {
-        let (mut a, b) = pair();
-        let (mine, theirs) = fd::stream_pair().unwrap();
-        let raw = theirs.as_raw_fd();
-        a.send(Kind::JsonHandle, 1, &[b"h"], vec![theirs]).unwrap();
-        assert!(fd::duplicate(raw).is_err(), "sent descriptors are closed here");
-        drop((a, b));
-        // Nobody holds the other end any more, not even the queue of the socket.
-        let mut buffer = [0];
-        assert_eq!(fd::receive(mine.as_fd(), &mut buffer).unwrap().bytes, 0);
-    }
 }

@@ -1,5 +1,5 @@
-//! What the two ends of a worker's sockets say to each other: control messages, the layout of a
-//! frame on the message socket and of a unit on the connection socket. Imports nothing of the crate.
+//! What the primary and a worker say to each other: control messages, the layout of a frame in the
+//! rings and of a unit on the connection socket. Imports nothing of the crate.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,10 +21,14 @@ pub struct WorkerId(pub u32);
 /// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// User messages: JSON texts with commas between them.
+    /// User messages: JSON texts with commas between them, in ASCII.
+    AsciiJson,
+    /// The same in UTF-8.
     Json,
-    /// One user message that is a string, as it is.
-    Text,
+    /// One user message that is a string: its code units, all below 256, a byte each.
+    Latin1,
+    /// The same, two bytes each, in the order of this machine.
+    Utf16,
     /// User messages, serialized by V8, each preceded by its length.
     Advanced,
     /// One user message, JSON, with the envelope of a handle; the descriptor travels along.
@@ -39,12 +43,17 @@ pub enum Kind {
     AdvancedBroadcast,
     /// A [`ToWorker`] or [`ToPrimary`].
     Control,
+    /// Nothing: the payload is not even written.
+    Skip,
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    /// By their codes.
+    const ALL: [Self; 12] = [
+        Self::AsciiJson,
         Self::Json,
-        Self::Text,
+        Self::Latin1,
+        Self::Utf16,
         Self::Advanced,
         Self::JsonHandle,
         Self::AdvancedHandle,
@@ -52,32 +61,19 @@ impl Kind {
         Self::JsonBroadcast,
         Self::AdvancedBroadcast,
         Self::Control,
+        Self::Skip,
     ];
-
-    fn code(self) -> u8 {
-        match self {
-            Self::Json => 0,
-            Self::Advanced => 1,
-            Self::JsonHandle => 2,
-            Self::AdvancedHandle => 3,
-            Self::HandleReceived => 4,
-            Self::Control => 5,
-            Self::Text => 6,
-            Self::JsonBroadcast => 7,
-            Self::AdvancedBroadcast => 8,
-        }
-    }
 }
 
-/// The fixed part in front of each frame on the message socket. All numbers little-endian.
+/// The fixed part in front of each frame in the ring. All numbers little-endian.
 ///
 /// | bytes | what |
 /// |---|---|
 /// | 0..4 | length of the payload |
 /// | 4..8 | number of messages in it |
 /// | 8 | kind |
-/// | 9 | number of descriptors that travel along |
-/// | 10..12 | zero |
+/// | 9 | number of descriptors that travel along, over the socket |
+/// | 10..16 | zero |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
     pub length: usize,
@@ -87,7 +83,10 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
-    pub const SIZE: usize = 12;
+    pub const SIZE: usize = 16;
+
+    /// Frames begin at multiples of this, so that what is in them is aligned.
+    pub const ALIGNMENT: usize = 8;
 
     /// `None` if the payload is longer than [`MAX_PAYLOAD`].
     #[must_use]
@@ -96,7 +95,7 @@ impl FrameHeader {
         let mut bytes = [0; Self::SIZE];
         bytes[0..4].copy_from_slice(&length.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.count.to_le_bytes());
-        bytes[8] = self.kind.code();
+        bytes[8] = self.kind as u8;
         bytes[9] = self.fds;
         Some(bytes)
     }
@@ -104,13 +103,19 @@ impl FrameHeader {
     /// `None` if these are not the bytes of a header.
     #[must_use]
     pub fn decode(bytes: &[u8; Self::SIZE]) -> Option<Self> {
-        let [l0, l1, l2, l3, c0, c1, c2, c3, kind, fds, 0, 0] = *bytes else {
+        let [l0, l1, l2, l3, c0, c1, c2, c3, kind, fds, 0, 0, 0, 0, 0, 0] = *bytes else {
             return None;
         };
         let length = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])).ok()?;
-        let kind = Kind::ALL.into_iter().find(|known| known.code() == kind)?;
+        let kind = *Kind::ALL.get(usize::from(kind))?;
         let count = u32::from_le_bytes([c0, c1, c2, c3]);
         (length <= MAX_PAYLOAD).then_some(Self { length, count, kind, fds })
+    }
+
+    /// Bytes of the whole frame: header, payload, and what aligns the next one.
+    #[must_use]
+    pub fn frame_size(&self) -> usize {
+        Self::SIZE + self.length.next_multiple_of(Self::ALIGNMENT)
     }
 }
 
@@ -191,8 +196,6 @@ pub struct Bound {
 /// From the primary to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// First of all. Two descriptors travel along: the connection socket, the shared page.
-    Hello { advanced: bool },
     /// With a descriptor if the socket itself is shared rather than its connections balanced.
     Bound { server: ServerId, answer: Bound },
     /// The primary knows that the worker leaves of its own will.
@@ -201,6 +204,32 @@ pub enum ToWorker {
     Leave,
     /// Nothing: its arrival makes a loop that waits turn.
     Nudge,
+}
+
+/// First of all, and alone on the socket itself, before the process is started. With it travel the
+/// descriptors of the connection socket, the page, the rings, and of what wakes the worker and the
+/// primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hello {
+    pub advanced: bool,
+}
+
+impl Hello {
+    pub const SIZE: usize = 2;
+    pub const FDS: usize = 5;
+
+    #[must_use]
+    pub fn encode(self) -> [u8; Self::SIZE] {
+        [b'h', u8::from(self.advanced)]
+    }
+
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [b'h', advanced @ (0 | 1)] => Some(Self { advanced: *advanced == 1 }),
+            _ => None,
+        }
+    }
 }
 
 /// From a worker to the primary.
@@ -307,6 +336,17 @@ mod tests {
         wrong[3] = 0xff;
         assert_eq!(FrameHeader::decode(&wrong), None, "longer than the limit");
         assert_eq!(FrameHeader { length: MAX_PAYLOAD + 1, ..header }.encode(), None);
+        for (code, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, code);
+        }
+    }
+
+    #[test]
+    fn a_greeting_survives_the_way() {
+        for advanced in [true, false] {
+            assert_eq!(Hello::decode(&Hello { advanced }.encode()), Some(Hello { advanced }));
+        }
+        assert_eq!(Hello::decode(b"h\x07"), None);
     }
 
     #[test]

@@ -1,70 +1,120 @@
 //! What one read has brought, until the channel is free to be used by whoever handles it.
 
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use super::event::Event;
+use super::callback::{Scope, Value};
+use super::event::{Event, EventType};
 use crate::channel::Frame;
 use crate::protocol::Kind;
 
+/// From this size on, JSON is not joined with its neighbours: that costs a copy.
+const LARGE: usize = 16 * 1024;
+
 /// The frames of one read; neighbouring JSON frames become one.
-#[derive(Default)]
-pub struct Batch {
-    pub items: Vec<Item>,
+pub struct Batch<'scope> {
+    scope: &'scope Scope<'scope>,
+    items: Vec<Item<'scope>>,
     json: Vec<u8>,
     count: u32,
+    ascii: bool,
+    /// All that could be checked is well-formed.
+    well_formed: bool,
 }
 
-/// A frame, or several, to be handled once the channel can be used again.
-pub enum Item {
-    Json(Vec<u8>, u32),
-    Text(Vec<u8>),
+/// Something to be handled once the channel can be used again.
+pub enum Item<'scope> {
+    /// User messages, and how many.
+    Messages(EventType, Value<'scope>, u32),
+    Handle(EventType, Value<'scope>, Option<OwnedFd>),
     Broadcast(Kind, u32, Vec<u8>),
     Control(Vec<u8>, Vec<OwnedFd>),
     Event(Event),
 }
 
-impl Batch {
-    pub fn add(&mut self, frame: Frame<'_>) {
-        if frame.kind == Kind::Json {
-            if self.count > 0 {
-                self.json.push(b',');
-            }
-            self.json.extend_from_slice(frame.payload);
-            self.count += frame.count;
-            return;
-        }
-        self.finish_json();
-        let fd = |fds: Vec<OwnedFd>| fds.into_iter().next().map(IntoRawFd::into_raw_fd);
-        self.items.push(match frame.kind {
-            Kind::Json => return,
-            Kind::Control => Item::Control(frame.payload.to_vec(), frame.fds),
-            Kind::Advanced => {
-                let (bytes, count) = (frame.payload.into(), frame.count);
-                Item::Event(Event::Advanced { bytes, count })
-            }
-            Kind::Text => Item::Text(frame.payload.to_vec()),
-            Kind::JsonBroadcast => Item::Broadcast(Kind::Json, frame.count, frame.payload.to_vec()),
-            Kind::AdvancedBroadcast => {
-                Item::Broadcast(Kind::Advanced, frame.count, frame.payload.to_vec())
-            }
-            Kind::JsonHandle => {
-                let text = String::from_utf8_lossy(frame.payload).into_owned();
-                Item::Event(Event::JsonHandle { text, fd: fd(frame.fds) })
-            }
-            Kind::AdvancedHandle => {
-                let bytes = frame.payload.into();
-                Item::Event(Event::AdvancedHandle { bytes, fd: fd(frame.fds) })
-            }
-            Kind::HandleReceived => {
-                Item::Event(Event::HandleReceived { received: frame.payload == [1] })
-            }
-        });
+impl<'scope> Batch<'scope> {
+    /// `scratch` is empty, and given back by [`finish`](Self::finish).
+    pub fn new(scope: &'scope Scope<'scope>, scratch: Vec<u8>) -> Self {
+        let items = Vec::new();
+        Self { scope, items, json: scratch, count: 0, ascii: true, well_formed: true }
     }
 
-    pub fn finish_json(&mut self) {
-        if self.count > 0 {
-            let text = std::mem::take(&mut self.json);
-            self.items.push(Item::Json(text, std::mem::take(&mut self.count)));
+    pub fn add(&mut self, frame: Frame<'_>) {
+        if matches!(frame.kind, Kind::AsciiJson | Kind::Json) {
+            self.add_json(frame.kind == Kind::AsciiJson, frame.payload, frame.count);
+            return;
         }
+        self.end_json();
+        let (scope, payload, count) = (self.scope, frame.payload, frame.count);
+        let fd = frame.fds;
+        match frame.kind {
+            Kind::AsciiJson | Kind::Json | Kind::Skip => {}
+            Kind::Control => self.items.push(Item::Control(payload.to_vec(), fd)),
+            Kind::Latin1 => self.messages(EventType::Text, scope.latin1(payload), count),
+            Kind::Utf16 => self.messages(EventType::Text, scope.utf16(payload), count),
+            Kind::Advanced => self.messages(EventType::Advanced, scope.buffer(payload), count),
+            Kind::JsonBroadcast => {
+                self.items.push(Item::Broadcast(Kind::Json, count, payload.to_vec()));
+            }
+            Kind::AdvancedBroadcast => {
+                self.items.push(Item::Broadcast(Kind::Advanced, count, payload.to_vec()));
+            }
+            Kind::JsonHandle => self.handle(EventType::JsonHandle, self.text(payload), fd),
+            Kind::AdvancedHandle => {
+                self.handle(EventType::AdvancedHandle, scope.buffer(payload), fd);
+            }
+            Kind::HandleReceived => {
+                self.items.push(Item::Event(Event::HandleReceived(payload == [1])));
+            }
+        }
+    }
+
+    fn add_json(&mut self, ascii: bool, text: &[u8], count: u32) {
+        if text.len() >= LARGE {
+            self.end_json();
+            let value = if ascii { self.scope.latin1(text) } else { self.text(text) };
+            self.messages(EventType::Json, value, count);
+            return;
+        }
+        if self.count > 0 {
+            self.json.push(b',');
+        }
+        self.json.extend_from_slice(text);
+        self.count += count;
+        self.ascii &= ascii;
+    }
+
+    fn end_json(&mut self) {
+        if self.count == 0 {
+            return;
+        }
+        let value = if self.ascii { self.scope.latin1(&self.json) } else { self.text(&self.json) };
+        self.messages(EventType::Json, value, self.count);
+        self.json.clear();
+        self.count = 0;
+        self.ascii = true;
+    }
+
+    fn text(&self, bytes: &[u8]) -> Option<Value<'scope>> {
+        std::str::from_utf8(bytes).ok().and_then(|text| self.scope.utf8(text))
+    }
+
+    fn messages(&mut self, event: EventType, value: Option<Value<'scope>>, count: u32) {
+        match value {
+            Some(value) => self.items.push(Item::Messages(event, value, count)),
+            None => self.well_formed = false,
+        }
+    }
+
+    fn handle(&mut self, event: EventType, value: Option<Value<'scope>>, fds: Vec<OwnedFd>) {
+        match value {
+            Some(value) => self.items.push(Item::Handle(event, value, fds.into_iter().next())),
+            None => self.well_formed = false,
+        }
+    }
+
+    /// No more frames are added. The items, the scratch, and whether all was well-formed.
+    pub fn finish(mut self) -> (Vec<Item<'scope>>, Vec<u8>, bool) {
+        self.end_json();
+        (self.items, self.json, self.well_formed)
     }
 }

@@ -1,12 +1,49 @@
-//! What Rust tells JavaScript: one closed enum, an object with a `type` there.
+//! What Rust tells JavaScript: one closed enum, there a number and up to three arguments.
 
 use std::os::fd::{IntoRawFd, OwnedFd};
 
-use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 
-use super::callback::Text;
+use super::callback::Scope;
 use crate::protocol::{Bound, SocketName};
+
+/// Something that happened on a channel, and what is said with it. Descriptors belong to JavaScript
+/// from then on.
+#[napi]
+pub enum EventType {
+    /// `(text, count)`: `count` user messages, JSON texts with commas between them.
+    Json,
+    /// `(text)`: one user message that is a string.
+    Text,
+    /// `(bytes, count)`: `count` user messages, serialized by V8, each preceded by its length.
+    Advanced,
+    /// `(text, fd)`: a user message with a handle. No `fd`: it was lost on the way.
+    JsonHandle,
+    /// `(bytes, fd)`: the same, serialized by V8.
+    AdvancedHandle,
+    /// `(received)`: the other side has (or has not) received the last handle.
+    HandleReceived,
+    /// `(bytes, unsent)`: there was room for `bytes` more of what was sent; `unsent` still wait.
+    Written,
+    /// `(error)`: the other end is gone. A negative errno if that was not its wish.
+    Closed,
+
+    /// To the primary: the worker is about to run user code.
+    Online,
+    /// `(info)` to the primary: a server of the worker listens; `info` is JSON.
+    Listening,
+    /// To the primary: the worker leaves of its own will.
+    Leaving,
+
+    /// `(server, answer)` to a worker: a [`BoundAnswer`] to `listen`.
+    Bound,
+    /// `(server, listener, fd)` to a worker: a connection for one of its servers.
+    Connection,
+    /// To a worker: the primary knows that it leaves.
+    LeaveAcknowledged,
+    /// To a worker: close all servers, then the channel.
+    Leave,
+}
 
 /// The local address of a bound socket, as `handle.getsockname()` fills it in.
 #[napi(object, object_from_js = false)]
@@ -23,92 +60,69 @@ impl From<SocketName> for Sockname {
     }
 }
 
-/// Something that happened on a channel. Descriptors in it belong to JavaScript from then on.
-#[napi(discriminant = "type", discriminant_case = "camelCase", object_from_js = false)]
-pub enum Event {
-    /// `count` user messages: JSON texts with commas between them.
-    Json {
-        text: Text,
-        count: u32,
-    },
-    /// One user message that is a string.
-    Text {
-        text: Text,
-    },
-    /// `count` user messages, serialized by V8, each preceded by its length.
-    Advanced {
-        bytes: Buffer,
-        count: u32,
-    },
-    /// A user message with a handle. No `fd`: it was lost on the way.
-    JsonHandle {
-        text: String,
-        fd: Option<i32>,
-    },
-    AdvancedHandle {
-        bytes: Buffer,
-        fd: Option<i32>,
-    },
-    /// The other side has (or has not) received the last handle.
-    HandleReceived {
-        received: bool,
-    },
-    /// The kernel has taken `bytes` more of what was sent; `unsent` still wait.
-    Written {
-        bytes: i64,
-        unsent: i64,
-    },
-    /// The other end is gone. `error` is a negative errno if that was not its wish.
-    Closed {
-        error: Option<i32>,
-    },
-
-    /// To the primary: the worker is about to run user code.
-    Online,
-    /// To the primary: a server of the worker listens; `info` is JSON.
-    Listening {
-        info: String,
-    },
-    /// To the primary: the worker leaves of its own will.
-    Leaving,
-
-    /// To a worker: the answer to `listen`.
-    Bound {
-        server: u32,
-        errno: i32,
-        sockname: Option<Sockname>,
-        data: Option<String>,
-        pipe: bool,
-        /// The socket itself, if the worker is to accept from it.
-        fd: Option<i32>,
-    },
-    /// To a worker: a connection for one of its servers.
-    Connection {
-        server: u32,
-        listener: u32,
-        fd: i32,
-    },
-    /// To a worker: the primary knows that it leaves.
-    LeaveAcknowledged,
-    /// To a worker: close all servers, then the channel.
-    Leave,
+/// The answer to a worker's `listen`.
+#[napi(object, object_from_js = false)]
+pub struct BoundAnswer {
+    pub errno: i32,
+    pub sockname: Option<Sockname>,
+    pub data: Option<String>,
+    pub pipe: bool,
+    /// The socket itself, if the worker is to accept from it.
+    pub fd: Option<i32>,
 }
 
-impl Event {
-    #[must_use]
-    pub fn bound(server: u32, answer: Bound, socket: Option<OwnedFd>) -> Self {
-        Self::Bound {
-            server,
-            // Lost on the way, because this process had no number for it.
-            errno: if answer.shared && socket.is_none() {
-                -nix::libc::EMFILE
-            } else {
-                answer.errno
-            },
+impl BoundAnswer {
+    fn new(answer: Bound, socket: Option<OwnedFd>) -> Self {
+        // Lost on the way, because this process had no number for it.
+        let lost = answer.shared && socket.is_none();
+        Self {
+            errno: if lost { -nix::libc::EMFILE } else { answer.errno },
             sockname: answer.name.map(Sockname::from),
             data: answer.data,
             pipe: answer.pipe,
             fd: socket.map(IntoRawFd::into_raw_fd),
+        }
+    }
+}
+
+/// An event that is not a message: see [`EventType`].
+pub enum Event {
+    HandleReceived(bool),
+    Written { bytes: i64, unsent: i64 },
+    Closed { error: Option<i32> },
+    Online,
+    Listening { info: String },
+    Leaving,
+    Bound { server: u32, answer: Bound, socket: Option<OwnedFd> },
+    Connection { server: u32, listener: u32, connection: OwnedFd },
+    LeaveAcknowledged,
+    Leave,
+}
+
+impl Event {
+    pub fn tell(self, scope: &Scope<'_>) {
+        match self {
+            Self::HandleReceived(received) => {
+                scope.call(EventType::HandleReceived, &[scope.value(received)]);
+            }
+            Self::Written { bytes, unsent } => {
+                scope.call(EventType::Written, &[scope.value(bytes), scope.value(unsent)]);
+            }
+            Self::Closed { error } => scope.call(EventType::Closed, &[scope.value(error)]),
+            Self::Online => scope.call(EventType::Online, &[]),
+            Self::Listening { info } => scope.call(EventType::Listening, &[scope.value(info)]),
+            Self::Leaving => scope.call(EventType::Leaving, &[]),
+            Self::Bound { server, answer, socket } => {
+                let answer = scope.value(BoundAnswer::new(answer, socket));
+                scope.call(EventType::Bound, &[scope.value(server), answer]);
+            }
+            Self::Connection { server, listener, connection } => {
+                let fd = scope.value(connection.into_raw_fd());
+                scope
+                    .call(EventType::Connection, &[scope.value(server), scope.value(listener), fd]);
+            }
+            Self::LeaveAcknowledged => scope.call(EventType::LeaveAcknowledged, &[]),
+            Self::Leave => scope.call(EventType::Leave, &[]),
         }
     }
 }

@@ -6,14 +6,32 @@
 pub mod batch;
 pub mod callback;
 pub mod channel;
+pub mod endpoint;
 pub mod event;
 pub mod primary;
 pub mod systemd;
+pub mod text;
 pub mod worker;
+
+use std::io;
 
 use napi::bindgen_prelude::{Error, Status};
 
 /// An I/O error as JavaScript's: it has no errno there, so this is for what «cannot happen».
-fn js_error(error: &std::io::Error) -> Error {
+fn js_error(error: &io::Error) -> Error {
     Error::new(Status::GenericFailure, error.to_string())
+}
+
+/// Sizes are far below 2^53, where a number of JavaScript's stops being exact.
+fn to_js(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+fn negative_errno(error: &io::Error) -> i32 {
+    match (error.raw_os_error(), error.kind()) {
+        (Some(errno), _) => -errno,
+        (None, io::ErrorKind::InvalidInput) => -nix::libc::EMSGSIZE,
+        (None, io::ErrorKind::BrokenPipe) => -nix::libc::EPIPE,
+        (None, _) => -nix::libc::EIO,
+    }
 }

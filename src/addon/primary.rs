@@ -2,8 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::{Rc, Weak};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -12,22 +13,30 @@ use napi::bindgen_prelude::{Env, Error, Function, Result};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 
-use super::callback::Callback;
-use super::channel::{Channel, OnBroadcast, Shared as SharedChannel};
+use super::callback::{Callback, OnEvent};
+use super::channel::Channel;
+use super::endpoint::{Endpoint, OnBroadcast};
 use super::event::Event;
 use super::js_error;
 use crate::balancer::Policy;
+use crate::channel::Channel as Core;
 use crate::group::Question;
 use crate::handoff::Handoff;
 use crate::io_thread::IoThread;
 use crate::primary::{Ask, Options};
-use crate::protocol::{ListenerId, ToPrimary, ToWorker, WorkerId};
+use crate::protocol::{Hello, ListenerId, ToPrimary, ToWorker, WorkerId};
 use crate::shared::WorkerPage;
 use crate::sys::fd;
 use crate::sys::memory::Shared;
 
-/// Our end of a message socket, the worker's end, what travels with `Hello`, and the page.
-type Connected = (OwnedFd, OwnedFd, Vec<OwnedFd>, Shared<WorkerPage>);
+/// What the primary keeps of a new worker, and the socket that the worker inherits.
+struct Connected {
+    core: Core,
+    child_end: OwnedFd,
+    handoff: Handoff,
+    returns: OwnedFd,
+    page: Shared<WorkerPage>,
+}
 
 /// The balancer of this process, with its own thread.
 #[napi]
@@ -38,7 +47,7 @@ pub struct Primary {
     channels: Channels,
 }
 
-type Channels = Rc<RefCell<HashMap<WorkerId, Weak<SharedChannel>>>>;
+type Channels = Rc<RefCell<HashMap<WorkerId, Weak<Endpoint>>>>;
 
 /// What `setupPrimary` can set. Times in milliseconds.
 #[napi(object)]
@@ -134,14 +143,13 @@ impl Primary {
         env: Env,
         id: u32,
         advanced: bool,
-        on_event: Function<'_, Event, ()>,
+        #[napi(ts_arg_type = "(type: EventType, ...said: any[]) => void")] on_event: OnEvent<'_>,
     ) -> Result<WorkerLink> {
         let id = WorkerId(id);
         let callback = Callback::new(env, &on_event)?;
-        let (socket, child_end, hello, page) =
-            self.connect(id).map_err(|error| js_error(&error))?;
-        let channel = SharedChannel::new(socket, callback);
-        channel.send_control(&ToWorker::Hello { advanced }, hello);
+        let Connected { core, child_end, handoff, returns, page } =
+            connect(advanced).map_err(|error| js_error(&error))?;
+        let channel = Endpoint::new(core, callback);
         self.channels.borrow_mut().retain(|_, channel| channel.strong_count() > 0);
         self.channels.borrow_mut().insert(id, Rc::downgrade(&channel));
         channel.set_on_broadcast(pass_on(id, Rc::clone(&self.channels)));
@@ -157,6 +165,8 @@ impl Primary {
             env,
             Box::new(move |payload, _| Ok(control.handle(serde_json::from_slice(payload)?))),
         )?;
+        // From here on nothing fails: whoever is told of the worker is told of its end.
+        self.io.add_worker(id, handoff, returns);
         let child_end = RefCell::new(Some(child_end));
         Ok(WorkerLink { id, io: Rc::clone(&self.io), channel, child_end, goodbye, page })
     }
@@ -172,19 +182,20 @@ impl Primary {
     pub fn stop(&self) {
         self.io.stop();
     }
+}
 
-    /// Makes what a worker and its primary need of each other.
-    fn connect(&self, id: WorkerId) -> std::io::Result<Connected> {
-        let (ours, theirs) = fd::stream_pair()?;
-        let (sender, receiver) = fd::packet_pair()?;
-        let (page, memory) = Shared::<WorkerPage>::create(c"rust-cluster-worker")?;
-        let ours_too = Shared::open(&memory)?;
-        let hello = vec![receiver.try_clone()?, memory];
-        let returns = sender.try_clone()?;
-        let handoff = Handoff::new(sender, receiver, page, Instant::now());
-        self.io.add_worker(id, handoff, returns);
-        Ok((ours, theirs, hello, ours_too))
-    }
+/// Makes what a worker and its primary need of each other, and greets the worker.
+fn connect(advanced: bool) -> std::io::Result<Connected> {
+    let (core, end) = Core::create()?;
+    let (sender, receiver) = fd::packet_pair()?;
+    let (page, memory) = Shared::<WorkerPage>::create(c"rust-cluster-worker")?;
+    let fds = [&receiver, &memory, &end.memory, &end.its_waker, &end.our_waker].map(AsFd::as_fd);
+    let hello = Hello { advanced }.encode();
+    fd::send(core.socket(), &[IoSlice::new(&hello)], &fds)?;
+    let returns = sender.try_clone()?;
+    let ours = Shared::open(&memory)?;
+    let handoff = Handoff::new(sender, receiver, page, Instant::now());
+    Ok(Connected { core, child_end: end.socket, handoff, returns, page: ours })
 }
 
 /// Passes the messages of the worker `from` on to all others; forgets those that are gone.
@@ -217,7 +228,7 @@ struct Control {
     io: Rc<IoThread>,
     balanced: Rc<Cell<bool>>,
     goodbye: Rc<Cell<bool>>,
-    channel: Weak<SharedChannel>,
+    channel: Weak<Endpoint>,
 }
 
 impl Control {
@@ -258,7 +269,7 @@ impl Control {
 pub struct WorkerLink {
     id: WorkerId,
     io: Rc<IoThread>,
-    channel: Rc<SharedChannel>,
+    channel: Rc<Endpoint>,
     child_end: RefCell<Option<OwnedFd>>,
     goodbye: Rc<Cell<bool>>,
     page: Shared<WorkerPage>,

@@ -1,17 +1,19 @@
 //! The worker's class: its channel, its servers, and connections from the primary.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
-use napi::bindgen_prelude::{Env, Error, Function, Result};
+use napi::bindgen_prelude::{Env, Error, Result};
 use napi_derive::napi;
 
-use super::callback::{Callback, event_loop};
-use super::channel::{Channel, Shared as SharedChannel};
+use super::callback::{Callback, OnEvent, event_loop};
+use super::channel::Channel;
+use super::endpoint::Endpoint;
 use super::event::Event;
 use super::js_error;
-use crate::protocol::{ListenRequest, ListenerId, ServerId, Target, ToPrimary, ToWorker};
+use crate::channel::{Channel as ChannelCore, OtherEnd};
+use crate::protocol::{Hello, ListenRequest, ListenerId, ServerId, Target, ToPrimary, ToWorker};
 use crate::sys::fd;
 use crate::sys::uv::{Check, Interest, Poll, Prepare};
 use crate::worker::{Taken, Worker as Core};
@@ -73,7 +75,7 @@ struct Connections {
     readable: Cell<bool>,
     /// There was no number for another descriptor.
     starved: Cell<bool>,
-    channel: Weak<SharedChannel>,
+    channel: Weak<Endpoint>,
     /// Refused connections that the socket had no room for.
     unreturned: RefCell<Vec<(ListenerId, OwnedFd)>>,
 }
@@ -97,10 +99,10 @@ impl Connections {
         match self.core.take() {
             Taken::Connection(unit, connection) => {
                 if let Some(channel) = self.channel.upgrade() {
-                    channel.call(Event::Connection {
+                    channel.tell(Event::Connection {
                         server: unit.server.0,
                         listener: unit.listener.0,
-                        fd: connection.into_raw_fd(),
+                        connection,
                     });
                 }
             }
@@ -133,7 +135,7 @@ fn is_later(result: std::io::Result<()>) -> bool {
 /// This process as a worker.
 #[napi]
 pub struct Worker {
-    channel: Rc<SharedChannel>,
+    channel: Rc<Endpoint>,
     connections: Rc<Connections>,
     advanced: bool,
     last_server: Cell<u32>,
@@ -145,10 +147,14 @@ pub struct Worker {
 impl Worker {
     /// Takes over the inherited descriptor of the channel and reads the primary's first words.
     #[napi(constructor)]
-    pub fn new(env: Env, channel_fd: i32, on_event: Function<'_, Event, ()>) -> Result<Self> {
+    pub fn new(
+        env: Env,
+        channel_fd: i32,
+        #[napi(ts_arg_type = "(type: EventType, ...said: any[]) => void")] on_event: OnEvent<'_>,
+    ) -> Result<Self> {
         let socket = fd::adopt(channel_fd).map_err(|error| js_error(&error))?;
-        let channel = SharedChannel::new(socket, Callback::new(env, &on_event)?);
-        let (advanced, core) = hello(&channel)?;
+        let (advanced, core, channel) = hello(socket)?;
+        let channel = Endpoint::new(channel, Callback::new(env, &on_event)?);
         let connections = Rc::new(Connections {
             poll: OnceCell::new(),
             prepare: OnceCell::new(),
@@ -247,19 +253,19 @@ impl Worker {
     }
 }
 
-/// The primary wrote it before this process was started.
-fn hello(channel: &SharedChannel) -> Result<(bool, Core)> {
+/// What the primary wrote before this process was started.
+fn hello(socket: OwnedFd) -> Result<(bool, Core, ChannelCore)> {
     let unexpected = || Error::from_reason("the primary did not say hello on its channel");
-    let (payload, fds) =
-        channel.receive_first().map_err(|error| js_error(&error))?.ok_or_else(unexpected)?;
-    let message = serde_json::from_slice(&payload).map_err(|_| unexpected())?;
-    let (ToWorker::Hello { advanced }, [connections, page]) =
-        (message, <[OwnedFd; 2]>::try_from(fds).map_err(|_| unexpected())?)
-    else {
-        return Err(unexpected());
-    };
+    let mut buffer = [0; Hello::SIZE];
+    let received = fd::receive(socket.as_fd(), &mut buffer).map_err(|error| js_error(&error))?;
+    let Hello { advanced } = Hello::decode(&buffer[..received.bytes]).ok_or_else(unexpected)?;
+    let [connections, page, memory, its_waker, our_waker] =
+        <[OwnedFd; Hello::FDS]>::try_from(received.fds).map_err(|_| unexpected())?;
     let core = Core::new(connections, &page).map_err(|error| js_error(&error))?;
-    Ok((advanced, core))
+    // Named by the primary: its own is the other one here.
+    let end = OtherEnd { socket, memory, its_waker, our_waker };
+    let channel = ChannelCore::open(end).map_err(|error| js_error(&error))?;
+    Ok((advanced, core, channel))
 }
 
 fn watch(env: Env, connections: &Rc<Connections>) -> std::io::Result<()> {
@@ -289,9 +295,9 @@ fn watch(env: Env, connections: &Rc<Connections>) -> std::io::Result<()> {
 
 fn on_control(payload: &[u8], fds: Vec<OwnedFd>) -> serde_json::Result<Option<Event>> {
     Ok(match serde_json::from_slice(payload)? {
-        ToWorker::Hello { .. } | ToWorker::Nudge => None,
+        ToWorker::Nudge => None,
         ToWorker::Bound { server, answer } => {
-            Some(Event::bound(server.0, answer, fds.into_iter().next()))
+            Some(Event::Bound { server: server.0, answer, socket: fds.into_iter().next() })
         }
         ToWorker::LeaveAcknowledged => Some(Event::LeaveAcknowledged),
         ToWorker::Leave => Some(Event::Leave),

@@ -9,14 +9,16 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::{
     self, AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
     SockaddrStorage,
 };
 
 /// How many descriptors one message may carry. The kernel's own limit is 253 (`SCM_MAX_FD`);
-/// nothing here sends more than two.
-pub const MAX_FDS_PER_MESSAGE: usize = 4;
+/// nothing here sends more than the five of a greeting.
+pub const MAX_FDS_PER_MESSAGE: usize = 5;
 
 /// Takes over a descriptor that another part of this process handed to us as a number.
 ///
@@ -60,6 +62,33 @@ pub fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 fn pair(kind: SockType) -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     Ok(socket::socketpair(AddressFamily::Unix, kind, None, flags)?)
+}
+
+/// A descriptor that another process makes readable with [`wake`], until [`settle`].
+pub fn waker() -> io::Result<OwnedFd> {
+    let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+    Ok(EventFd::from_value_and_flags(0, flags)?.into())
+}
+
+/// Makes a [`waker`] readable.
+pub fn wake(waker: BorrowedFd<'_>) {
+    // Fails only when 2^64 - 1 wake-ups are pending, and then it is readable.
+    let _ = nix::unistd::write(waker, &1_u64.to_ne_bytes());
+}
+
+/// Makes a [`waker`] unreadable, until it is woken again.
+pub fn settle(waker: BorrowedFd<'_>) {
+    // Fails only if it is so already.
+    let _ = nix::unistd::read(waker, &mut [0; 8]);
+}
+
+/// Whether the other end of a connected socket is closed.
+#[must_use]
+pub fn is_hung_up(socket: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::new(socket, PollFlags::empty())];
+    let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
+    matches!(nix::poll::poll(&mut polled, PollTimeout::ZERO), Ok(1))
+        && polled[0].revents().is_some_and(|events| events.intersects(gone))
 }
 
 /// Makes reads and writes of `fd` return `EAGAIN` instead of waiting.

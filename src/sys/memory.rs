@@ -1,4 +1,4 @@
-//! A page that two processes map.
+//! Memory that two processes map: a value made of atomics, and bytes of a ring.
 
 use std::io;
 use std::marker::PhantomData;
@@ -30,23 +30,41 @@ impl<T: Shareable> Shared<T> {
 
     /// Makes the memory; the descriptor is what the other process needs to [`open`](Self::open) it.
     pub fn create(name: &std::ffi::CStr) -> io::Result<(Self, OwnedFd)> {
-        let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC)?;
-        nix::unistd::ftruncate(&fd, i64::try_from(size_of::<T>()).map_err(io::Error::other)?)?;
+        let fd = create_file(name, size_of::<T>())?;
         Ok((Self::open(&fd)?, fd))
     }
 
     /// Maps memory that [`create`](Self::create) made. `fd` may be closed afterwards.
     pub fn open(fd: impl AsFd) -> io::Result<Self> {
-        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        let length = i64::try_from(size_of::<T>()).map_err(io::Error::other)?;
-        // A shorter file would make reads beyond its end raise SIGBUS.
-        if nix::sys::stat::fstat(fd.as_fd())?.st_size < length {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
+        Self::open_at(fd, 0)
+    }
+
+    /// Maps what begins `offset` bytes, a multiple of the page size, after the file's begin.
+    pub fn open_at(fd: impl AsFd, offset: usize) -> io::Result<Self> {
+        let at = offset_in(&fd, offset, size_of::<T>())?;
         // SAFETY: a new mapping of a file that is long enough; it overlaps nothing of ours.
-        let address = unsafe { mmap(None, Self::LENGTH, protection, MapFlags::MAP_SHARED, fd, 0)? };
+        let address =
+            unsafe { mmap(None, Self::LENGTH, READ_WRITE, MapFlags::MAP_SHARED, fd, at)? };
         Ok(Self { address, kind: PhantomData })
     }
+}
+
+const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
+
+/// A file of `length` zeros in memory, which other processes can map.
+pub fn create_file(name: &std::ffi::CStr, length: usize) -> io::Result<OwnedFd> {
+    let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC)?;
+    nix::unistd::ftruncate(&fd, i64::try_from(length).map_err(io::Error::other)?)?;
+    Ok(fd)
+}
+
+/// `offset` as mmap(2) wants it. A file that ends too early would make reads raise SIGBUS.
+fn offset_in(fd: &impl AsFd, offset: usize, length: usize) -> io::Result<i64> {
+    let end = i64::try_from(offset + length).map_err(io::Error::other)?;
+    if nix::sys::stat::fstat(fd.as_fd())?.st_size < end {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    i64::try_from(offset).map_err(io::Error::other)
 }
 
 impl<T: Shareable> Deref for Shared<T> {
@@ -70,3 +88,65 @@ impl<T: Shareable> Drop for Shared<T> {
 unsafe impl<T: Shareable> Send for Shared<T> {}
 // SAFETY: as above.
 unsafe impl<T: Shareable> Sync for Shared<T> {}
+
+/// Bytes that two processes map, each of them twice in a row: what runs over the end goes on at the
+/// begin, so that every piece of up to the whole length is contiguous.
+pub struct Mirror {
+    address: NonNull<core::ffi::c_void>,
+    length: NonZeroUsize,
+}
+
+impl Mirror {
+    /// Maps `length` bytes of the file, from `offset` on; both are multiples of the page size.
+    pub fn open(fd: impl AsFd, offset: usize, length: NonZeroUsize) -> io::Result<Self> {
+        let at = offset_in(&fd, offset, length.get())?;
+        let both = length.saturating_add(length.get());
+        // SAFETY: new addresses, which overlap nothing of ours.
+        let address = unsafe {
+            let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
+            nix::sys::mman::mmap_anonymous(None, both, ProtFlags::PROT_NONE, flags)?
+        };
+        // Unmapped by its drop, should one of the mappings fail.
+        let mirror = Self { address, length };
+        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
+        for start in [address.addr(), address.addr().saturating_add(length.get())] {
+            // SAFETY: replaces one half of the addresses reserved above, which nobody uses yet.
+            unsafe { mmap(Some(start), length, READ_WRITE, flags, &fd, at)? };
+        }
+        Ok(mirror)
+    }
+
+    /// The `length` bytes from `at` on.
+    ///
+    /// # Safety
+    /// `length` is at most that of the memory, and nobody, in whichever process, writes them while
+    /// the slice lives.
+    pub unsafe fn read(&self, at: usize, length: usize) -> &[u8] {
+        // SAFETY: mapped twice, so `length` bytes follow each place in the first copy.
+        unsafe { std::slice::from_raw_parts(self.place(at), length) }
+    }
+
+    /// The same, to be written.
+    ///
+    /// # Safety
+    /// As for [`read`](Self::read), and nobody reads them either.
+    pub unsafe fn write(&mut self, at: usize, length: usize) -> &mut [u8] {
+        // SAFETY: as in `read`.
+        unsafe { std::slice::from_raw_parts_mut(self.place(at), length) }
+    }
+
+    fn place(&self, at: usize) -> *mut u8 {
+        // SAFETY: within the first copy.
+        unsafe { self.address.cast::<u8>().as_ptr().add(at % self.length) }
+    }
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        // SAFETY: exactly what `open` reserved; no slice outlives `self`.
+        let _ = unsafe { munmap(self.address, 2 * self.length.get()) };
+    }
+}
+
+// SAFETY: the mapping belongs to the process, not to a thread.
+unsafe impl Send for Mirror {}

@@ -5,4 +5,5 @@
 pub mod fd;
 pub mod memory;
 pub mod readiness;
+pub mod ring;
 pub mod uv;

@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 const UV_CHECK: c_int = 2;
 const UV_POLL: c_int = 8;
 const UV_PREPARE: c_int = 9;
+const UV_TIMER: c_int = 13;
 const UV_READABLE: c_int = 1;
 const UV_WRITABLE: c_int = 2;
 
@@ -17,7 +18,7 @@ type RawHandle = *mut c_void;
 type PollCallback = extern "C" fn(RawHandle, c_int, c_int);
 type PlainCallback = extern "C" fn(RawHandle);
 
-// https://docs.libuv.org/en/v1.x/handle.html, poll.html, prepare.html, check.html
+// https://docs.libuv.org/en/v1.x/handle.html, poll.html, prepare.html, check.html, timer.html
 unsafe extern "C" {
     fn uv_handle_size(kind: c_int) -> usize;
     fn uv_handle_set_data(handle: RawHandle, data: *mut c_void);
@@ -32,6 +33,8 @@ unsafe extern "C" {
     fn uv_prepare_start(handle: RawHandle, callback: PlainCallback) -> c_int;
     fn uv_check_init(event_loop: *mut c_void, handle: RawHandle) -> c_int;
     fn uv_check_start(handle: RawHandle, callback: PlainCallback) -> c_int;
+    fn uv_timer_init(event_loop: *mut c_void, handle: RawHandle) -> c_int;
+    fn uv_timer_start(handle: RawHandle, callback: PlainCallback, after: u64, every: u64) -> c_int;
 }
 
 /// The event loop of the thread that loaded the addon.
@@ -240,5 +243,28 @@ impl Check {
         })?;
         handle.set_ref(false);
         Ok(Self { _handle: handle })
+    }
+}
+
+/// Calls a closure once, some time after each [`start`](Self::start). Keeps nothing alive.
+pub struct Timer {
+    handle: Handle,
+}
+
+impl Timer {
+    pub fn new(event_loop: Loop, callback: impl Fn() + 'static) -> io::Result<Self> {
+        let handle = Handle::new(UV_TIMER, OnEvent::Turn(Box::new(callback)), |raw| {
+            // SAFETY: as for `Prepare`.
+            unsafe { uv_timer_init(event_loop.raw, raw) }
+        })?;
+        handle.set_ref(false);
+        Ok(Self { handle })
+    }
+
+    /// Begins to wait, or begins anew.
+    pub fn start(&self, milliseconds: u64) {
+        // SAFETY: an initialised handle that is not closed before drop; fails only without a
+        // callback or for a handle that is being closed.
+        let _ = unsafe { uv_timer_start(self.handle.raw, on_turn, milliseconds, 0) };
     }
 }
