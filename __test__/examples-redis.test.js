@@ -16,7 +16,8 @@ const NAME = 'express-redis-session.js';
 describe('with Redis', { skip: whyNoRedis() }, () => {
   test('a session goes on with other workers, after a killed one, and over a reload', async (t) => {
     const { url: REDIS_URL } = await startRedis(t);
-    const killed = /^\[rust-cluster\] worker \d+ \(pid \d+\) ended with signal SIGKILL.*\n.*\n$/;
+    const killed =
+      /^\[rust-cluster\] worker \d+ \(pid \d+\) ended unexpectedly after [^\n]*: SIGKILL.*\n.*\n$/;
     const example = run(t, NAME, { env: { REDIS_URL }, stderr: killed });
     const { url, workers } = await listening(example);
     await example.line(/^\d+ workers; reload them with: kill -HUP \d+$/);

@@ -1,13 +1,16 @@
 'use strict';
 
 /**
- * What is on its way from `send()` to the native channel. The first message of a turn of the event
- * loop is written at once, as the builtin would; those that follow in the same turn leave together
+ * What is on its way from `send()` to the native channel. The first messages of a turn of the event
+ * loop are written at once, as the builtin would; those that follow in the same turn leave together
  * when it ends, or earlier when they are many, or when the process exits.
  */
 
 const errors = require('./errors');
 const { isUrgent, write, writeOne } = require('./serialization');
+
+/** So many messages of a turn are written at once: whoever sends few may block, or die, right after. */
+const AT_ONCE = 16;
 
 /** What was collected is written from this size on (characters of JSON, or bytes). */
 const BATCH_SIZE = 64 * 1024;
@@ -30,7 +33,8 @@ class Outbox {
   #batchDone = [];
   /** Messages in the batch without a callback: their errors go to `#onError`, one each. */
   #batchSilent = 0;
-  #turnEnds = false;
+  /** How many messages this turn has had, up to those that are collected; 0 has not begun. */
+  #inTurn = 0;
   #exiting = false;
   /** Bytes for which there was room late, ever. */
   #written = 0;
@@ -54,18 +58,19 @@ class Outbox {
    * @param {Done} [done]
    */
   add(encoded, done) {
-    if (!this.#turnEnds) {
-      this.#turnEnds = true;
-      process.nextTick(endTurn, this);
-      this.#unread += encoded.length;
+    const size = encoded.length;
+    if (this.#inTurn < AT_ONCE || this.#exiting || size >= BATCH_SIZE || isUrgent(encoded)) {
+      this.flush();
+      if (this.#inTurn++ === 0) process.nextTick(endTurn, this);
+      this.#unread += size;
       this.#finish(writeOne(this.#channel, encoded), done);
       return;
     }
     this.#batch.push(encoded);
     if (done) this.#batchDone.push(done);
     else this.#batchSilent++;
-    this.#batchSize += encoded.length + 1;
-    if (this.#batchSize >= BATCH_SIZE || this.#exiting || isUrgent(encoded)) this.flush();
+    this.#batchSize += size + 1;
+    if (this.#batchSize >= BATCH_SIZE) this.flush();
   }
 
   /**
@@ -102,7 +107,7 @@ class Outbox {
   }
 
   endTurn() {
-    this.#turnEnds = false;
+    this.#inTurn = 0;
     this.flush();
   }
 

@@ -54,7 +54,7 @@ class Serializer extends /** @type {any} */ (v8.DefaultSerializer) {
     }
     this.writeUint32(OUTSIDE);
     this.writeUint32(kind);
-    this.writeUint32(object.byteLength);
+    this.writeDouble(object.byteLength);
     return void this.outside.push(object);
   }
 }
@@ -72,7 +72,7 @@ class Deserializer extends /** @type {any} */ (v8.DefaultDeserializer) {
       case VIEW:
         return super._readHostObject();
       case OUTSIDE:
-        return this.readOutside(VIEWS[this.readUint32()], this.readUint32());
+        return this.readOutside(VIEWS[this.readUint32()], this.readDouble());
       default:
         return this.readValue();
     }
@@ -253,7 +253,11 @@ function isPlainObject(object, seen) {
   if (seen.push(object) > MAX_PLAIN || types.isProxy(object)) return false;
   const keys = Object.keys(object);
   if (keys.length > MAX_PLAIN || typeof object.toJSON === 'function') return false;
-  for (const key of keys) if (!isPlain(object[key], seen)) return false;
+  for (const key of keys) {
+    // A getter is the program's own code: it runs once, when the message is serialized.
+    const { value, get } = /** @type {any} */ (Object.getOwnPropertyDescriptor(object, key));
+    if (get !== undefined || !isPlain(value, seen)) return false;
+  }
   return true;
 }
 

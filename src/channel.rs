@@ -17,6 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use incoming::Incoming;
+use nix::errno::Errno;
 use outgoing::Outgoing;
 
 use crate::protocol::{FrameHeader, Kind};
@@ -154,14 +155,14 @@ impl Channel {
     }
 
     /// Writes a frame, as much of it as there is room for; the rest is kept for
-    /// [`flush`](Self::flush). `InvalidInput` for a payload over the limit, `BrokenPipe` if the
+    /// [`flush`](Self::flush), with duplicates of the descriptors if need be. `InvalidInput` for a payload over the limit, `BrokenPipe` if the
     /// other end is closed: nothing was written.
     pub fn send(
         &mut self,
         kind: Kind,
         count: u32,
         payload: &[&[u8]],
-        fds: Vec<OwnedFd>,
+        fds: &[BorrowedFd<'_>],
     ) -> io::Result<()> {
         self.look()?;
         let length = payload.iter().map(|part| part.len()).sum();
@@ -173,7 +174,8 @@ impl Channel {
         parts.push(&header[..]);
         parts.extend_from_slice(payload);
         parts.push(&[0; FrameHeader::ALIGNMENT][..padding]);
-        if !self.outgoing.is_empty() || !send_fds(&self.socket, &fds)? {
+        if !self.outgoing.is_empty() || !send_fds(&self.socket, fds)? {
+            let fds = fds.iter().map(BorrowedFd::try_clone_to_owned).collect::<Result<_, _>>()?;
             self.outgoing.keep(&parts, 0, fds);
             return Ok(());
         }
@@ -251,7 +253,8 @@ impl Channel {
     /// [`waits_for_socket`](Self::waits_for_socket).
     pub fn flush(&mut self) -> io::Result<()> {
         while let Some(chunk) = self.outgoing.first() {
-            if !send_fds(&self.socket, &chunk.fds)? {
+            let fds: Vec<_> = chunk.fds.iter().map(AsFd::as_fd).collect();
+            if !send_fds(&self.socket, &fds)? {
                 break;
             }
             chunk.fds.clear();
@@ -319,7 +322,7 @@ impl Channel {
                 return Ok(None);
             }
             // It may never fit: what is here makes room for more.
-            self.long.reserve_exact(size);
+            self.long.try_reserve_exact(size).map_err(|_| Errno::ENOMEM)?;
             self.long.extend_from_slice(bytes);
             let length = bytes.len();
             self.give_back(length);
@@ -367,12 +370,11 @@ impl Channel {
 }
 
 /// Whether the socket has taken the descriptors of the next frame.
-fn send_fds(socket: &OwnedFd, fds: &[OwnedFd]) -> io::Result<bool> {
+fn send_fds(socket: &OwnedFd, fds: &[BorrowedFd<'_>]) -> io::Result<bool> {
     if fds.is_empty() {
         return Ok(true);
     }
-    let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
-    match fd::send(socket.as_fd(), &[IoSlice::new(&[0])], &borrowed) {
+    match fd::send(socket.as_fd(), &[IoSlice::new(&[0])], fds) {
         Ok(_) => Ok(true),
         Err(error) if is_transient(&error) => Ok(false),
         Err(error) => Err(error),

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The longest payload of one frame. A longer one, or a malformed header, ends the channel.
-pub const MAX_PAYLOAD: usize = 1 << 30;
+/// The longest payload of one frame: with it, a frame is as long as its header can say.
+pub const MAX_PAYLOAD: usize = u32::MAX as usize & !(FrameHeader::ALIGNMENT - 1);
 
 /// A server of one worker; chosen by the worker, unique in it, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -332,8 +332,10 @@ mod tests {
         let mut wrong = bytes;
         wrong[8] = 99;
         assert_eq!(FrameHeader::decode(&wrong), None);
-        let mut wrong = bytes;
-        wrong[3] = 0xff;
+        let longest = FrameHeader { length: MAX_PAYLOAD, ..header };
+        assert_eq!(FrameHeader::decode(&longest.encode().unwrap()), Some(longest));
+        let mut wrong = longest.encode().unwrap();
+        wrong[0] = 0xff;
         assert_eq!(FrameHeader::decode(&wrong), None, "longer than the limit");
         assert_eq!(FrameHeader { length: MAX_PAYLOAD + 1, ..header }.encode(), None);
         for (code, kind) in Kind::ALL.into_iter().enumerate() {

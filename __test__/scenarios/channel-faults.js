@@ -243,7 +243,6 @@ scenarios['a toJSON of any kind is not called by the mode advanced'] = {
 };
 
 scenarios['a getter is called once by the mode advanced'] = {
-  differs: 'whether an object is a plain one is found out by reading its properties once more',
   async primary({ cluster, log }) {
     cluster.setupPrimary({ serialization: 'advanced' });
     const worker = cluster.fork();

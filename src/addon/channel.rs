@@ -41,7 +41,7 @@ impl Channel {
     #[napi]
     pub fn send_advanced(&self, parts: Vec<Uint8Array>, count: u32) -> i64 {
         let parts: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
-        self.endpoint.send(Kind::Advanced, count, &parts, Vec::new())
+        self.endpoint.send(Kind::Advanced, count, &parts, &[])
     }
 
     /// How many bytes the other side has not read.
@@ -53,16 +53,16 @@ impl Channel {
     /// Sends one user message to all other workers: its JSON.
     #[napi]
     pub fn broadcast_json(&self, text: String) -> i64 {
-        self.endpoint.send(Kind::JsonBroadcast, 1, &[text.as_bytes()], Vec::new())
+        self.endpoint.send(Kind::JsonBroadcast, 1, &[text.as_bytes()], &[])
     }
 
     /// The same, serialized by V8 and preceded by its length.
     #[napi]
     pub fn broadcast_advanced(&self, bytes: Uint8Array) -> i64 {
-        self.endpoint.send(Kind::AdvancedBroadcast, 1, &[&bytes], Vec::new())
+        self.endpoint.send(Kind::AdvancedBroadcast, 1, &[&bytes], &[])
     }
 
-    /// Sends a user message with a duplicate of a descriptor; the caller keeps its own.
+    /// Sends a user message with a descriptor; the caller keeps it.
     #[napi]
     pub fn send_json_handle(&self, text: String, descriptor: i32) -> i64 {
         self.send_handle(Kind::JsonHandle, text.as_bytes(), descriptor)
@@ -74,16 +74,14 @@ impl Channel {
     }
 
     fn send_handle(&self, kind: Kind, payload: &[u8], descriptor: i32) -> i64 {
-        match fd::duplicate(descriptor) {
-            Ok(duplicate) => self.endpoint.send(kind, 1, &[payload], vec![duplicate]),
-            Err(error) => i64::from(negative_errno(&error)),
-        }
+        fd::borrow(descriptor, |fd| self.endpoint.send(kind, 1, &[payload], &[fd]))
+            .unwrap_or_else(|error| i64::from(negative_errno(&error)))
     }
 
     /// Tells the other side that its last handle has arrived, or was lost on the way.
     #[napi]
     pub fn acknowledge_handle(&self, received: bool) {
-        self.endpoint.send(Kind::HandleReceived, 1, &[&[u8::from(received)]], Vec::new());
+        self.endpoint.send(Kind::HandleReceived, 1, &[&[u8::from(received)]], &[]);
     }
 
     /// Whether the channel keeps the event loop alive. Bytes not yet written do in any case.

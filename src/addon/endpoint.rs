@@ -135,14 +135,14 @@ impl Endpoint {
     /// Sends user messages that are not from this process.
     pub fn pass_on(&self, kind: Kind, count: u32, payload: &[u8]) {
         // A worker that is going gets it no more; its channel tells that.
-        let _ = self.send(kind, count, &[payload], Vec::new());
+        let _ = self.send(kind, count, &[payload], &[]);
     }
 
     pub fn tell(&self, event: Event) {
         self.callback.scope(|scope| event.tell(scope));
     }
 
-    pub fn send_control(&self, message: &impl Serialize, fds: Vec<OwnedFd>) {
+    pub fn send_control(&self, message: &impl Serialize, fds: &[BorrowedFd<'_>]) {
         // Our own types always serialize; a broken channel is told to JavaScript by its end.
         if let Ok(payload) = serde_json::to_vec(message) {
             let _ = self.send(Kind::Control, 1, &[&payload], fds);
@@ -150,7 +150,7 @@ impl Endpoint {
     }
 
     /// Returns the bytes for which there was no room, or a negative errno.
-    pub fn send(&self, kind: Kind, count: u32, payload: &[&[u8]], fds: Vec<OwnedFd>) -> i64 {
+    pub fn send(&self, kind: Kind, count: u32, payload: &[&[u8]], fds: &[BorrowedFd<'_>]) -> i64 {
         self.write(|core| core.send(kind, count, payload, fds))
     }
 

@@ -238,9 +238,9 @@ impl Control {
             ToPrimary::Listen(request) => {
                 let server = request.server;
                 let (answer, socket) = self.io.listen(self.id, request, self.balanced.get())?;
-                let fds = socket.into_iter().collect();
+                let fds: Vec<_> = socket.iter().map(AsFd::as_fd).collect();
                 if let Some(channel) = self.channel.upgrade() {
-                    channel.send_control(&ToWorker::Bound { server, answer }, fds);
+                    channel.send_control(&ToWorker::Bound { server, answer }, &fds);
                 }
                 None
             }
@@ -292,7 +292,7 @@ impl WorkerLink {
     /// Makes an event loop that waits turn once.
     #[napi]
     pub fn nudge(&self) {
-        self.channel.send_control(&ToWorker::Nudge, Vec::new());
+        self.channel.send_control(&ToWorker::Nudge, &[]);
     }
 
     /// The descriptor that the worker's process has to inherit; -1 after [`Self::spawned`].
@@ -321,13 +321,13 @@ impl WorkerLink {
     /// Tells the worker to close its servers and then the channel.
     #[napi]
     pub fn tell_to_leave(&self) {
-        self.channel.send_control(&ToWorker::Leave, Vec::new());
+        self.channel.send_control(&ToWorker::Leave, &[]);
     }
 
     /// Tells the worker that the primary knows that it leaves.
     #[napi]
     pub fn acknowledge_leave(&self) {
-        self.channel.send_control(&ToWorker::LeaveAcknowledged, Vec::new());
+        self.channel.send_control(&ToWorker::LeaveAcknowledged, &[]);
     }
 
     /// The channel is being closed from this side: that is no crash.

@@ -22,7 +22,7 @@ pub fn send_json(channel: &mut Channel, text: &Text<'_>, count: u32) -> io::Resu
         // As many bytes as units: each is ASCII.
         Some((if length == units { Kind::AsciiJson } else { Kind::Json }, length))
     })?;
-    if in_place { Ok(()) } else { channel.send(Kind::Json, count, &[&text.to_utf8()], Vec::new()) }
+    if in_place { Ok(()) } else { channel.send(Kind::Json, count, &[&text.to_utf8()], &[]) }
 }
 
 /// Sends one message that is a string, as its code units. `scratch` is kept for the next one.
@@ -60,7 +60,7 @@ pub fn send_string(
     }
     let mut bytes = vec![0; size];
     fill(&mut bytes);
-    channel.send(kind, 1, &[&bytes], Vec::new())
+    channel.send(kind, 1, &[&bytes], &[])
 }
 
 fn is_probably_ascii(text: &Text<'_>) -> bool {

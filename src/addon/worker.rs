@@ -167,7 +167,7 @@ impl Worker {
         });
         watch(env, &connections).map_err(|error| js_error(&error))?;
         channel.start(env, Box::new(on_control))?;
-        channel.send_control(&ToPrimary::Online, Vec::new());
+        channel.send_control(&ToPrimary::Online, &[]);
         let (last_server, keepers) = (Cell::new(0), Cell::new(0));
         Ok(Self { channel, connections, advanced, last_server, keepers })
     }
@@ -193,7 +193,7 @@ impl Worker {
         let target = options.target()?;
         self.last_server.set(server);
         let request = ListenRequest { server: ServerId(server), target, key, backlog, data };
-        self.channel.send_control(&ToPrimary::Listen(request), Vec::new());
+        self.channel.send_control(&ToPrimary::Listen(request), &[]);
         Ok(server)
     }
 
@@ -201,18 +201,18 @@ impl Worker {
     #[napi]
     pub fn listening(&self, server: u32, info: String) {
         let message = ToPrimary::Listening { server: ServerId(server), info };
-        self.channel.send_control(&message, Vec::new());
+        self.channel.send_control(&message, &[]);
     }
 
     #[napi]
     pub fn close_server(&self, server: u32) {
-        self.channel.send_control(&ToPrimary::Close { server: ServerId(server) }, Vec::new());
+        self.channel.send_control(&ToPrimary::Close { server: ServerId(server) }, &[]);
     }
 
     /// Says that this worker leaves of its own will; answered by `leaveAcknowledged`.
     #[napi]
     pub fn leave(&self) {
-        self.channel.send_control(&ToPrimary::Leave, Vec::new());
+        self.channel.send_control(&ToPrimary::Leave, &[]);
     }
 
     /// Says that the channel is about to end because this worker wants it.
@@ -221,7 +221,7 @@ impl Worker {
         // What it would read from now on it could not give back any more.
         self.connections.watch(false);
         self.connections.readable.set(false);
-        self.channel.send_control(&ToPrimary::Goodbye, Vec::new());
+        self.channel.send_control(&ToPrimary::Goodbye, &[]);
     }
 
     /// Gives a connection back for another worker, and closes it here.

@@ -39,14 +39,22 @@ pub fn adopt(raw: RawFd) -> io::Result<OwnedFd> {
     }
 }
 
-/// A second descriptor for what `raw` of this process is open on, without taking `raw` over.
-pub fn duplicate(raw: RawFd) -> io::Result<OwnedFd> {
+/// Does something with a descriptor that another part of this process keeps. `EBADF` if it is not
+/// open.
+pub fn borrow<R>(raw: RawFd, act: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
     if raw < 0 {
         return Err(Errno::EBADF.into());
     }
-    // SAFETY: only borrowed for the duration of fcntl, which fails with EBADF if it is not open.
+    // SAFETY: for as long as `act` runs, and on the thread that owns it; F_GETFD fails with EBADF if
+    // it is not open.
     let borrowed = unsafe { BorrowedFd::borrow_raw(raw) };
-    borrowed.try_clone_to_owned()
+    fcntl(borrowed, FcntlArg::F_GETFD)?;
+    Ok(act(borrowed))
+}
+
+/// A second descriptor for what `raw` of this process is open on, without taking `raw` over.
+pub fn duplicate(raw: RawFd) -> io::Result<OwnedFd> {
+    borrow(raw, |fd| fd.try_clone_to_owned())?
 }
 
 /// A pair of connected, non-blocking stream sockets.
