@@ -14,7 +14,7 @@ function load() {
   // A worker of ours was adopted before any other code ran. A worker of the builtin's (another
   // program has forked it) and a thread keep the builtin.
   const addon = cluster.isPrimary && isMainThread ? loadAddon() : undefined;
-  if (addon) return require('./lib/primary').adopt(addon);
+  if (addon) return require('./lib/primary').adopt();
   if (cluster.isPrimary && isMainThread) {
     // It needs no more than what the builtin has.
     Object.assign(cluster, {
@@ -28,7 +28,7 @@ function load() {
 /** An app must not die of the swapped import: without the addon it runs on the builtin. */
 function loadAddon() {
   try {
-    return require('./native');
+    return require('./lib/addon').addon;
   } catch (error) {
     process.emitWarning(
       `falling back to node:cluster, because the native core for ${process.platform}-${process.arch} ` +

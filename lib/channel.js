@@ -9,7 +9,7 @@
 
 const fs = require('fs');
 
-const { EventType } = require('../native');
+const { addon } = require('./addon');
 const errors = require('./errors');
 const handles = require('./handles');
 const { Inbox } = require('./inbox');
@@ -261,19 +261,19 @@ class Channel {
   onEvent(type, first, second) {
     switch (type) {
       // What one read brought is delivered even if a listener of its first message disconnects.
-      case EventType.Json:
+      case addon.EventType.Json:
         this.#inbox.add(serialization.decodeJson(first, second));
         break;
-      case EventType.Text:
+      case addon.EventType.Text:
         this.#inbox.add([first]);
         break;
-      case EventType.Advanced:
+      case addon.EventType.Advanced:
         this.#inbox.add(serialization.decodeAdvancedBatch(first, second));
         break;
-      case EventType.JsonHandle:
+      case addon.EventType.JsonHandle:
         this.#onHandle(second, () => JSON.parse(first));
         break;
-      case EventType.AdvancedHandle:
+      case addon.EventType.AdvancedHandle:
         this.#onHandle(second, () => serialization.decodeAdvanced(first));
         break;
       default:
@@ -284,13 +284,13 @@ class Channel {
   /** @param {import('../native').EventType} type @param {any} said */
   #onOther(type, said) {
     switch (type) {
-      case EventType.HandleReceived:
+      case addon.EventType.HandleReceived:
         this.#onHandleReceived(said);
         break;
-      case EventType.Written:
+      case addon.EventType.Written:
         this.outbox.onWritten(said);
         break;
-      case EventType.Closed:
+      case addon.EventType.Closed:
         this.#onClosed(said);
         break;
       default:

@@ -7,7 +7,7 @@
 
 const path = require('path');
 
-const { EventType } = require('../native');
+const { addon } = require('./addon');
 const { Channel, check, tell } = require('./channel');
 const errors = require('./errors');
 const internals = require('./internals');
@@ -42,10 +42,9 @@ let worker;
 
 /**
  * Connects this process to its primary.
- * @param {typeof import('../native')} addon
  * @param {number} fd the inherited descriptor of the channel
  */
-function connect(addon, fd) {
+function connect(fd) {
   internals.removeBuiltinWorkerListeners();
   native = new addon.Worker(fd, onEvent);
   channel = new Channel(process, native.channel(), native.advanced, {
@@ -94,17 +93,17 @@ function onDisconnect() {
  */
 function onEvent(type, first, second, third) {
   switch (type) {
-    case EventType.Bound:
+    case addon.EventType.Bound:
       onBound(first, second);
       break;
-    case EventType.Connection:
+    case addon.EventType.Connection:
       onConnection(first, second, third);
       break;
-    case EventType.LeaveAcknowledged:
+    case addon.EventType.LeaveAcknowledged:
       heard({ act: 'exitedAfterDisconnect' });
       onLeaveAcknowledged();
       break;
-    case EventType.Leave:
+    case addon.EventType.Leave:
       heard({ act: 'disconnect' });
       leave(true);
       break;

@@ -4,6 +4,8 @@
 module.exports = {
   /** The number of the inherited descriptor of the channel. `preload.js` removes it. */
   CHANNEL_VARIABLE: 'RUST_CLUSTER_CHANNEL_FD',
+  /** The file of the native addon, so that a worker need not look for it. `preload.js` removes it. */
+  ADDON_VARIABLE: 'RUST_CLUSTER_ADDON',
   /** The worker's id: makes Node boot its builtin cluster as a worker's. Node removes it. */
   ID_VARIABLE: 'NODE_UNIQUE_ID',
 

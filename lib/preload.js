@@ -7,7 +7,7 @@
 
 const { isMainThread } = require('worker_threads');
 
-const { CHANNEL_VARIABLE, optionsPrefix } = require('./environment');
+const { ADDON_VARIABLE, CHANNEL_VARIABLE, optionsPrefix } = require('./environment');
 
 const index = process.execArgv.indexOf(__filename);
 if (index > 0) process.execArgv.splice(index - 1, 2);
@@ -20,5 +20,7 @@ if (options?.startsWith(prefix)) process.env.NODE_OPTIONS = options.slice(prefix
 if (isMainThread && process.env[CHANNEL_VARIABLE] !== undefined) {
   const fd = Number(process.env[CHANNEL_VARIABLE]);
   delete process.env[CHANNEL_VARIABLE];
-  require('./child').connect(require('../native'), fd);
+  const { connect } = require('./child');
+  delete process.env[ADDON_VARIABLE];
+  connect(fd);
 }

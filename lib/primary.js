@@ -7,7 +7,7 @@
 
 const { EventEmitter } = require('events');
 
-const { EventType } = require('../native');
+const { addon } = require('./addon');
 const { Channel, check, tell } = require('./channel');
 const internals = require('./internals');
 const { announce } = require('./exports');
@@ -28,21 +28,14 @@ const links = new WeakMap();
 /** The channels of living workers. @type {Set<InstanceType<typeof Channel>>} */
 const channels = new Set();
 
-/** @type {typeof import('../native')} */
-let addon;
-
 /** Made by the first fork, because it has a thread. @type {import('../native').Primary} */
 let native;
 
 let lastId = 0;
 let initialized = false;
 
-/**
- * Puts our cluster into the builtin's place.
- * @param {typeof import('../native')} loaded
- */
-function adopt(loaded) {
-  addon = loaded;
+/** Puts our cluster into the builtin's place. */
+function adopt() {
   internals.adoptFirst();
   return internals.adopt({
     Worker,
@@ -232,12 +225,12 @@ function passEventsOn(worker, link) {
  */
 function onEvent(worker, link, channel, type, first, second) {
   switch (type) {
-    case EventType.Online:
+    case addon.EventType.Online:
       worker.state = 'online';
       worker.emit('online');
       cluster.emit('online', worker);
       break;
-    case EventType.Listening: {
+    case addon.EventType.Listening: {
       const { addressType, address, port, fd } = JSON.parse(first);
       const info = { addressType, address, port, fd };
       worker.state = 'listening';
@@ -245,7 +238,7 @@ function onEvent(worker, link, channel, type, first, second) {
       cluster.emit('listening', worker, info);
       break;
     }
-    case EventType.Leaving:
+    case addon.EventType.Leaving:
       worker.exitedAfterDisconnect = true;
       tell(worker.process, { act: 'exitedAfterDisconnect' }, () => link.acknowledgeLeave());
       break;

@@ -9,7 +9,8 @@ const { spawn } = require('child_process');
 const path = require('path');
 const { fileURLToPath } = require('url');
 
-const { CHANNEL_VARIABLE, ID_VARIABLE, optionsPrefix } = require('./environment');
+const { addonFile } = require('./addon');
+const { ADDON_VARIABLE, CHANNEL_VARIABLE, ID_VARIABLE, optionsPrefix } = require('./environment');
 const errors = require('./errors');
 const internals = require('./internals');
 
@@ -46,7 +47,12 @@ function spawnWorker(settings, id, env, channelFd) {
     [...preload, ...execArgv, exec, ...args],
     /** @type {any} */ ({
       cwd,
-      env: { ...environment, [ID_VARIABLE]: `${id}`, [CHANNEL_VARIABLE]: `${slot}` },
+      env: {
+        ...environment,
+        [ID_VARIABLE]: `${id}`,
+        [CHANNEL_VARIABLE]: `${slot}`,
+        [ADDON_VARIABLE]: addonFile,
+      },
       stdio,
       uid,
       gid,

@@ -8,6 +8,7 @@
 
 mod incoming;
 mod outgoing;
+mod patience;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use incoming::Incoming;
 use nix::errno::Errno;
 use outgoing::Outgoing;
+use patience::Patience;
 
 use crate::protocol::{FrameHeader, Kind};
 use crate::sys::fd;
@@ -70,6 +72,7 @@ pub struct Channel {
     /// The first part of a frame that is longer than [`LONG`].
     long: Vec<u8>,
     incoming: Incoming,
+    patience: Patience,
     /// The other end is closed: nothing more is written.
     hung_up: bool,
     looked: Instant,
@@ -124,6 +127,7 @@ impl Channel {
             outgoing: Outgoing::default(),
             long: Vec::new(),
             incoming: Incoming::default(),
+            patience: Patience::default(),
             hung_up: false,
             looked: Instant::now(),
         }
@@ -299,9 +303,9 @@ impl Channel {
     }
 
     /// After [`receive`](Self::receive) has left nothing: the waker shall tell of more. `false` if
-    /// there is more already.
+    /// there is more already, or within the few µs for which it is looked for.
     pub fn wait(&mut self) -> bool {
-        self.reader.wait_for_bytes()
+        !self.patience.look(|| self.reader.has_more()) && self.reader.wait_for_bytes()
     }
 
     /// Delivers the next frame, if it is there, and returns the size of what was read.

@@ -33,7 +33,7 @@ pub type OnBroadcast = Box<dyn Fn(Kind, u32, &[u8])>;
 const SOCKET_PAUSE: u64 = 10;
 
 /// How often a turn of the loop reads again when more has come meanwhile.
-const MAX_READS: usize = 8;
+const MAX_READS: usize = 32;
 
 /// What the class, libuv's callbacks and the control handler share. One thread.
 pub struct Endpoint {

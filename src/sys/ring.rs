@@ -175,6 +175,11 @@ impl Reader {
         Ok(unsafe { self.bytes.read(offset, length) })
     }
 
+    /// Whether there is anything.
+    pub fn has_more(&self) -> bool {
+        self.positions.tail() != self.head
+    }
+
     /// The first `length` bytes are not needed any more. Returns whether the writer has to be woken.
     #[must_use]
     pub fn give_back(&mut self, length: usize) -> bool {
