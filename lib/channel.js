@@ -287,8 +287,8 @@ class Channel {
       case addon.EventType.HandleReceived:
         this.#onHandleReceived(said);
         break;
-      case addon.EventType.Written:
-        this.outbox.onWritten(said);
+      case addon.EventType.Taken:
+        this.outbox.onTaken(said);
         break;
       case addon.EventType.Closed:
         this.#onClosed(said);
@@ -337,6 +337,7 @@ class Channel {
 
   #close() {
     this.outbox.flush();
+    this.outbox.finish();
     this.#hooks.beforeClose?.();
     this.#end();
   }

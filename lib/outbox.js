@@ -15,11 +15,8 @@ const AT_ONCE = 16;
 /** What was collected is written from this size on (characters of JSON, or bytes). */
 const BATCH_SIZE = 64 * 1024;
 
-/**
- * From here on `send()` returns false: so much is in the way to a receiver that does not read when
- * the builtin does so, in the socket and in front of it.
- */
-const HIGH_WATER_MARK = 336 * 1024;
+/** With so much not taken `send()` returns false, as with the builtin. */
+const HIGH_WATER_MARK = 128 * 1024;
 
 /** @typedef {(error: Error | null) => void} Done */
 
@@ -36,11 +33,11 @@ class Outbox {
   /** How many messages this turn has had, up to those that are collected; 0 has not begun. */
   #inTurn = 0;
   #exiting = false;
-  /** Bytes for which there was room late, ever. */
-  #written = 0;
-  /** How much the other side has not read, at most. */
-  #unread = 0;
-  /** Callbacks that wait for `#written` to reach a point, in order. */
+  /** Where the last message ends that was not taken at once, in bytes ever sent. */
+  #sent = 0;
+  /** Up to where all has been taken. */
+  #taken = 0;
+  /** Callbacks that wait for `#taken` to reach a point, in order. */
   #waiting = /** @type {{ at: number, done: Done }[]} */ ([]);
 
   /**
@@ -62,7 +59,6 @@ class Outbox {
     if (this.#inTurn < AT_ONCE || this.#exiting || size >= BATCH_SIZE || isUrgent(encoded)) {
       this.flush();
       if (this.#inTurn++ === 0) process.nextTick(endTurn, this);
-      this.#unread += size;
       this.#finish(writeOne(this.#channel, encoded), done);
       return;
     }
@@ -77,7 +73,7 @@ class Outbox {
    * Sends something else at once, behind what was collected.
    * @param {(channel: import('../native').Channel) => number} write
    * @param {Done} [done]
-   * @returns {number} bytes unsent, or a negative errno
+   * @returns {number} at least 0, or a negative errno
    */
   send(write, done) {
     this.flush();
@@ -93,7 +89,6 @@ class Outbox {
     this.#batch = [];
     this.#batchDone = [];
     this.#batchSilent = 0;
-    this.#unread += this.#batchSize;
     this.#batchSize = 0;
     const result = write(this.#channel, batch);
     for (const callback of done) this.#finish(result, callback);
@@ -111,35 +106,43 @@ class Outbox {
     this.flush();
   }
 
-  /** There was room for `bytes` more. */
-  onWritten(/** @type {number} */ bytes) {
-    this.#written += bytes;
-    while (this.#waiting.length > 0 && this.#waiting[0].at <= this.#written) {
+  /** So many of all bytes ever sent have been taken. */
+  onTaken(/** @type {number} */ bytes) {
+    this.#taken = bytes;
+    while (this.#waiting.length > 0 && this.#waiting[0].at <= bytes) {
       /** @type {any} */ (this.#waiting.shift()).done(null);
     }
   }
 
-  /** The other end is gone: what there was no room for will never arrive. */
+  /** Nothing more is told of what has been sent; it will be taken as long as somebody is there. */
+  finish() {
+    for (const { done } of this.#waiting) process.nextTick(done, null);
+    this.#waiting = [];
+    this.#sent = this.#taken;
+  }
+
+  /** The other end is gone: what was not taken will never arrive. */
   fail(/** @type {Error} */ error) {
     for (const { done } of this.#waiting) process.nextTick(done, error);
     this.#waiting = [];
   }
 
   get hasRoom() {
-    if (this.#unread + this.#batchSize < HIGH_WATER_MARK) return true;
-    this.#unread = this.#channel.unread;
-    return this.#unread + this.#batchSize < HIGH_WATER_MARK;
+    return this.#sent - this.#taken + this.#batchSize < HIGH_WATER_MARK;
   }
 
-  /** @param {number} result bytes unsent, or a negative errno @param {Done} [done] */
+  /** @param {number} result 0, or where to wait for, or a negative errno @param {Done} [done] */
   #finish(result, done) {
     if (result < 0) {
       process.nextTick(done ?? this.#onError, errors.system(result, 'write'));
-      return;
+    } else if (result === 0) {
+      // Then all before it has been taken as well.
+      if (this.#sent > this.#taken) this.finish();
+      if (done) process.nextTick(done, null);
+    } else {
+      this.#sent = result;
+      if (done) this.#waiting.push({ at: result, done });
     }
-    if (!done) return;
-    if (result === 0) process.nextTick(done, null);
-    else this.#waiting.push({ at: this.#written + result, done });
   }
 }
 

@@ -33,6 +33,13 @@ const READ_BOUND: usize = 64 * 1024;
 /// Frames from this size on are put together outside of the ring.
 const LONG: usize = ring::CAPACITY / 2;
 
+/// A writer that found no room waits until less than this is unread.
+const ROOM: u32 = 2 * 1024 * 1024;
+
+/// So much that is unread counts as taken, as if a socket held it.
+const ALLOWANCE: usize = 208 * 1024;
+const ALLOWANCE_BELOW: u32 = 208 * 1024 + 1;
+
 /// Frames up to this size begin anew at the begin of an empty ring. For others that would take the
 /// room of several.
 const SMALL: usize = 64 * 1024;
@@ -69,6 +76,7 @@ pub struct Channel {
     writer: Writer,
     reader: Reader,
     outgoing: Outgoing,
+    sent: u64,
     /// The first part of a frame that is longer than [`LONG`].
     long: Vec<u8>,
     incoming: Incoming,
@@ -125,6 +133,7 @@ impl Channel {
             writer,
             reader,
             outgoing: Outgoing::default(),
+            sent: 0,
             long: Vec::new(),
             incoming: Incoming::default(),
             patience: Patience::default(),
@@ -151,11 +160,26 @@ impl Channel {
         self.outgoing.bytes()
     }
 
-    /// Bytes that the other end has not read: those in the ring and those for which there was no
-    /// room.
+    /// Bytes sent since ever.
     #[must_use]
-    pub fn unread(&mut self) -> usize {
-        self.outgoing.bytes() + self.writer.unread()
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Bytes of what was sent that a socket would not have taken yet. If there are any, the waker
+    /// tells when that has changed.
+    pub fn pending(&mut self) -> usize {
+        let unsent = self.unsent();
+        if unsent == 0 && self.writer.unread_at_most() <= ALLOWANCE {
+            return 0;
+        }
+        let unread = self.writer.unread().saturating_sub(ALLOWANCE);
+        // What is unsent waits for room in any case.
+        if unsent > 0 || (unread > 0 && self.writer.wait_for_room(ALLOWANCE_BELOW)) {
+            unsent + unread
+        } else {
+            0
+        }
     }
 
     /// Writes a frame, as much of it as there is room for; the rest is kept for
@@ -172,7 +196,8 @@ impl Channel {
         let length = payload.iter().map(|part| part.len()).sum();
         let fd_count = u8::try_from(fds.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
         let header = FrameHeader { length, count, kind, fds: fd_count };
-        let padding = header.frame_size() - FrameHeader::SIZE - length;
+        let size = header.frame_size();
+        let padding = size - FrameHeader::SIZE - length;
         let header = header.encode().ok_or(io::ErrorKind::InvalidInput)?;
         let mut parts = Vec::with_capacity(2 + payload.len());
         parts.push(&header[..]);
@@ -181,6 +206,7 @@ impl Channel {
         if !self.outgoing.is_empty() || !send_fds(&self.socket, fds)? {
             let fds = fds.iter().map(BorrowedFd::try_clone_to_owned).collect::<Result<_, _>>()?;
             self.outgoing.keep(&parts, 0, fds);
+            self.sent += size as u64;
             return Ok(());
         }
         if length < SMALL {
@@ -195,6 +221,7 @@ impl Channel {
             }
         }
         self.publish();
+        self.sent += size as u64;
         self.outgoing.keep(&parts, written, Vec::new());
         if self.unsent() > 0 { self.flush() } else { Ok(()) }
     }
@@ -225,6 +252,7 @@ impl Channel {
         let frame = FrameHeader { length, count, kind, fds: 0 };
         *header = frame.encode().ok_or(io::ErrorKind::InvalidInput)?;
         self.writer.advance(frame.frame_size());
+        self.sent += frame.frame_size() as u64;
         self.publish();
         Ok(true)
     }
@@ -267,7 +295,7 @@ impl Channel {
                 continue;
             }
             self.publish();
-            if self.writer.wait_for_room() {
+            if self.writer.wait_for_room(ROOM) {
                 return Ok(());
             }
         }

@@ -7,7 +7,7 @@ use napi_derive::napi;
 
 use super::callback::Text;
 use super::endpoint::Endpoint;
-use super::{negative_errno, text, to_js};
+use super::{negative_errno, text};
 use crate::protocol::Kind;
 use crate::sys::fd;
 
@@ -23,8 +23,9 @@ impl Channel {
         Self { endpoint }
     }
 
-    /// Sends `count` user messages: JSON texts with commas between them. Returns the bytes for
-    /// which there is no room yet, or a negative errno.
+    /// Sends `count` user messages: JSON texts with commas between them. Returns 0 if
+    /// they have been taken, else up to where all must have been ([`EventType::Taken`]), or a
+    /// negative errno.
     #[napi]
     pub fn send_json(&self, #[napi(ts_arg_type = "string")] text: Text<'_>, count: u32) -> i64 {
         self.endpoint.write(|core| text::send_json(core, &text, count))
@@ -42,12 +43,6 @@ impl Channel {
     pub fn send_advanced(&self, parts: Vec<Uint8Array>, count: u32) -> i64 {
         let parts: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
         self.endpoint.send(Kind::Advanced, count, &parts, &[])
-    }
-
-    /// How many bytes the other side has not read.
-    #[napi(getter)]
-    pub fn unread(&self) -> i64 {
-        to_js(self.endpoint.unread())
     }
 
     /// Sends one user message to all other workers: its JSON.

@@ -46,6 +46,8 @@ pub struct Endpoint {
     /// Whether JavaScript wants the channel to keep the event loop alive.
     referenced: Cell<bool>,
     state: Cell<State>,
+    /// Something of what was sent has not been taken.
+    behind: Cell<bool>,
     /// Events of one read are being told.
     reading: Cell<bool>,
     /// For the JSON of one read.
@@ -82,6 +84,7 @@ impl Endpoint {
             on_broadcast: OnceCell::new(),
             referenced: Cell::new(false),
             state: Cell::new(State::Open),
+            behind: Cell::new(false),
             reading: Cell::new(false),
             scratch: RefCell::default(),
             units: RefCell::default(),
@@ -149,7 +152,8 @@ impl Endpoint {
         }
     }
 
-    /// Returns the bytes for which there was no room, or a negative errno.
+    /// Returns 0, or up to where all must have been taken for this to be (see [`Event::Taken`]), or a
+    /// negative errno.
     pub fn send(&self, kind: Kind, count: u32, payload: &[&[u8]], fds: &[BorrowedFd<'_>]) -> i64 {
         self.write(|core| core.send(kind, count, payload, fds))
     }
@@ -168,15 +172,16 @@ impl Endpoint {
         let Some(open) = core.as_mut().filter(|_| self.state.get() == State::Open) else {
             return i64::from(-nix::libc::EPIPE);
         };
-        let before = open.unsent();
         let result = write(open);
-        let unsent = open.unsent();
+        let pending = open.pending();
+        let sent = open.sent();
         drop(core);
-        if before == 0 && unsent > 0 {
+        if self.behind.replace(pending > 0) != (pending > 0) {
             self.update();
         }
         match result {
-            Ok(()) => to_js(unsent),
+            Ok(()) if pending == 0 => 0,
+            Ok(()) => to_js(sent),
             Err(error) => i64::from(negative_errno(&error)),
         }
     }
@@ -186,7 +191,7 @@ impl Endpoint {
         if let Some(core) = self.core.borrow().as_ref() {
             core.settle();
         }
-        if self.unsent() > 0 {
+        if self.behind.get() {
             self.flush();
         }
         self.on_incoming();
@@ -232,18 +237,18 @@ impl Endpoint {
     fn flush(&self) {
         let mut core = self.core.borrow_mut();
         let Some(open) = core.as_mut() else { return };
-        let before = open.unsent();
         // What cannot be written any more is told by the end of the channel.
         let failed = open.flush().is_err();
-        let unsent = open.unsent();
+        let (unsent, pending) = (open.unsent(), open.pending());
+        let taken = open.sent() - pending as u64;
         drop(core);
+        self.behind.set(pending > 0);
         if self.state.get() == State::Draining && (failed || unsent == 0) {
             self.state.set(State::Closed);
         }
         self.update();
-        if self.state.get() == State::Open && unsent < before {
-            let (bytes, unsent) = (to_js(before - unsent), to_js(unsent));
-            self.tell(Event::Written { bytes, unsent });
+        if self.state.get() == State::Open {
+            self.tell(Event::Taken { bytes: to_js(taken) });
         }
     }
 
@@ -359,7 +364,7 @@ impl Endpoint {
             self.watched.take();
             self.core.take();
         } else if let Some(watched) = self.watched.borrow().as_ref() {
-            watched.waker.set_ref(self.unsent() > 0 || (open && self.referenced.get()));
+            watched.waker.set_ref(self.behind.get() || (open && self.referenced.get()));
             if self.core.borrow_mut().as_mut().is_some_and(Core::waits_for_socket) {
                 watched.pause.start(SOCKET_PAUSE);
             }
@@ -379,10 +384,6 @@ impl Endpoint {
 
     fn unsent(&self) -> usize {
         self.core.borrow().as_ref().map_or(0, Core::unsent)
-    }
-
-    pub fn unread(&self) -> usize {
-        self.core.borrow_mut().as_mut().map_or(0, Core::unread)
     }
 }
 

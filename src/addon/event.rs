@@ -23,8 +23,8 @@ pub enum EventType {
     AdvancedHandle,
     /// `(received)`: the other side has (or has not) received the last handle.
     HandleReceived,
-    /// `(bytes, unsent)`: there was room for `bytes` more of what was sent; `unsent` still wait.
-    Written,
+    /// `(bytes)`: so many of all bytes ever sent have been taken: read, or as if in a socket.
+    Taken,
     /// `(error)`: the other end is gone. A negative errno if that was not its wish.
     Closed,
 
@@ -88,7 +88,7 @@ impl BoundAnswer {
 /// An event that is not a message: see [`EventType`].
 pub enum Event {
     HandleReceived(bool),
-    Written { bytes: i64, unsent: i64 },
+    Taken { bytes: i64 },
     Closed { error: Option<i32> },
     Online,
     Listening { info: String },
@@ -105,9 +105,7 @@ impl Event {
             Self::HandleReceived(received) => {
                 scope.call(EventType::HandleReceived, &[scope.value(received)]);
             }
-            Self::Written { bytes, unsent } => {
-                scope.call(EventType::Written, &[scope.value(bytes), scope.value(unsent)]);
-            }
+            Self::Taken { bytes } => scope.call(EventType::Taken, &[scope.value(bytes)]),
             Self::Closed { error } => scope.call(EventType::Closed, &[scope.value(error)]),
             Self::Online => scope.call(EventType::Online, &[]),
             Self::Listening { info } => scope.call(EventType::Listening, &[scope.value(info)]),

@@ -23,7 +23,7 @@ fn js_error(error: &io::Error) -> Error {
 }
 
 /// Sizes are far below 2^53, where a number of JavaScript's stops being exact.
-fn to_js(size: usize) -> i64 {
+fn to_js(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
 

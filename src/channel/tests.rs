@@ -74,7 +74,20 @@ fn what_there_is_no_room_for_is_kept_and_flushed_when_there_is() {
     assert_eq!(frames[1], (Kind::Json, b"after".to_vec(), 0));
     assert_eq!(a.unsent(), 0);
     drop(frames);
-    assert_eq!(a.unread(), 0);
+    assert_eq!(a.pending(), 0);
+}
+
+#[test]
+fn what_a_socket_would_not_hold_is_pending_until_it_is_read() {
+    let (mut a, mut b) = pair();
+    a.send(Kind::Json, 1, &[&[1; 1000]], &[]).unwrap();
+    assert_eq!(a.pending(), 0);
+    a.send(Kind::Json, 1, &[&vec![1; 1_000_000]], &[]).unwrap();
+    assert_eq!((a.unsent(), a.pending() as u64), (0, a.sent() - ALLOWANCE as u64));
+    assert!(!is_readable(a.waker()));
+    drain(&mut b);
+    assert!(is_readable(a.waker()), "that is told");
+    assert_eq!(a.pending(), 0);
 }
 
 #[test]

@@ -24,9 +24,6 @@ use super::memory::{Mirror, Shareable, Shared, create_file};
 /// How many bytes one direction holds. Memory is taken from the system when it is first written.
 pub const CAPACITY: usize = 4 * 1024 * 1024;
 
-/// A writer that found no room waits until no more than this is unread.
-const LOW: u64 = CAPACITY as u64 / 2;
-
 /// An empty ring is used from its begin again once it has been used up to here, so that a channel
 /// with small messages stays in the cache, and touches no more memory than it needs.
 const REWIND: usize = 128 * 1024;
@@ -78,6 +75,11 @@ impl Writer {
     /// Bytes with a content that the reader has not given back.
     pub fn unread(&mut self) -> usize {
         self.known_head = self.positions.head();
+        self.unread_at_most()
+    }
+
+    /// The same, without a look at where the reader is now.
+    pub fn unread_at_most(&self) -> usize {
         let since = self.known_head.max(self.skipped);
         usize::try_from(self.tail.saturating_sub(since)).unwrap_or(CAPACITY)
     }
@@ -128,10 +130,11 @@ impl Writer {
         self.positions.publish(self.tail)
     }
 
-    /// Whether the reader will wake this process when there is room; `false` if there is already.
+    /// Whether the reader will wake this process when less than `below` bytes are unread; `false` if
+    /// that is so already.
     #[must_use]
-    pub fn wait_for_room(&mut self) -> bool {
-        self.positions.wait_for_room(self.tail, LOW)
+    pub fn wait_for_room(&mut self, below: u32) -> bool {
+        self.positions.wait_for_room(self.tail, below)
     }
 
     /// If it is time to go on at the begin of the memory: writes what `header` makes of the number of
@@ -184,7 +187,7 @@ impl Reader {
     #[must_use]
     pub fn give_back(&mut self, length: usize) -> bool {
         self.head = self.head.wrapping_add(length as u64);
-        self.positions.give_back(self.head, LOW)
+        self.positions.give_back(self.head)
     }
 
     /// Whether the writer will wake this process when there is more; `false` if there is already.
@@ -223,10 +226,11 @@ mod tests {
         assert!(!writer.publish(), "it has been told");
         assert!(!reader.wait_for_bytes(), "there is something");
         assert!(writer.buffer(1).is_none());
-        assert!(writer.wait_for_room());
+        let half = u32::try_from(CAPACITY / 2).unwrap();
+        assert!(writer.wait_for_room(half));
         assert!(!reader.give_back(1), "there is little room yet");
         assert!(reader.give_back(CAPACITY / 2));
-        assert!(!writer.wait_for_room());
+        assert!(!writer.wait_for_room(half));
         assert_eq!(writer.unread(), CAPACITY / 2 - 1);
         assert!(writer.buffer(CAPACITY / 2).is_some());
     }

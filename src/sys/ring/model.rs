@@ -31,7 +31,7 @@ fn read(ring: &Ring) {
             }
         }
         assert_eq!(ring.number.get(), head + 1);
-        if ring.positions.give_back(head + 1, 0) {
+        if ring.positions.give_back(head + 1) {
             ring.wake_writer.notify();
         }
     }
@@ -40,7 +40,7 @@ fn read(ring: &Ring) {
 fn write(ring: &Ring) {
     for tail in 0..NUMBERS {
         while ring.positions.head() != tail {
-            if ring.positions.wait_for_room(tail, 0) {
+            if ring.positions.wait_for_room(tail, 1) {
                 ring.wake_writer.wait();
             }
         }

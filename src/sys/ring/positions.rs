@@ -20,7 +20,7 @@ pub struct Positions {
     head: Alone<AtomicU64>,
     /// 1: the reader wants to be woken when there is something to read.
     reader_waits: Alone<AtomicU32>,
-    /// 1: the writer wants to be woken when there is room.
+    /// Not 0: the writer wants to be woken when less than so many bytes are left to be read.
     writer_waits: Alone<AtomicU32>,
 }
 
@@ -58,23 +58,23 @@ impl Positions {
         false
     }
 
-    /// Reader: all before `head` can be overwritten. Returns whether the writer has to be woken:
-    /// it waits, and no more than `low` bytes are left to be read.
+    /// Reader: all before `head` can be overwritten. Returns whether the writer has to be woken.
     #[must_use]
-    pub fn give_back(&self, head: u64, low: u64) -> bool {
+    pub fn give_back(&self, head: u64) -> bool {
         self.head.0.store(head, Ordering::Release);
         fence(Ordering::SeqCst);
+        let below = self.writer_waits.0.load(Ordering::Relaxed);
         // The tail may be older than what the writer waits with; it looks itself then.
-        self.tail().wrapping_sub(head) <= low && take(&self.writer_waits.0)
+        self.tail().wrapping_sub(head) < u64::from(below) && take(&self.writer_waits.0)
     }
 
-    /// Writer: wants to be woken when no more than `low` bytes are left to be read. `false` if that
+    /// Writer: wants to be woken when less than `below` bytes are left to be read. `false` if that
     /// is so already.
     #[must_use]
-    pub fn wait_for_room(&self, tail: u64, low: u64) -> bool {
-        self.writer_waits.0.swap(1, Ordering::Relaxed);
+    pub fn wait_for_room(&self, tail: u64, below: u32) -> bool {
+        self.writer_waits.0.swap(below, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if tail.wrapping_sub(self.head()) > low {
+        if tail.wrapping_sub(self.head()) >= u64::from(below) {
             return true;
         }
         self.writer_waits.0.swap(0, Ordering::Relaxed);
@@ -84,5 +84,5 @@ impl Positions {
 
 /// Whether the flag was set; it is not any more. Looking first spares the line of the cache.
 fn take(flag: &AtomicU32) -> bool {
-    flag.load(Ordering::Relaxed) == 1 && flag.swap(0, Ordering::Relaxed) == 1
+    flag.load(Ordering::Relaxed) != 0 && flag.swap(0, Ordering::Relaxed) != 0
 }
