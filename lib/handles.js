@@ -7,6 +7,7 @@
 
 const dgram = require('dgram');
 const { EventEmitter } = require('events');
+const fs = require('fs');
 const net = require('net');
 
 const errors = require('./errors');
@@ -120,6 +121,7 @@ function receive(peer, envelope, fd, done) {
       return done(socket);
     }
     default:
+      fs.closeSync(fd);
       throw new Error(`A handle of unknown type was received: ${envelope.type}`);
   }
 }

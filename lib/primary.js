@@ -12,7 +12,7 @@ const { Channel, check, tell } = require('./channel');
 const internals = require('./internals');
 const { announce } = require('./exports');
 const scheduling = require('./scheduling');
-const { spawnWorker } = require('./spawn');
+const { failedChild, spawnWorker } = require('./spawn');
 const { Worker } = require('./worker');
 
 module.exports = { adopt };
@@ -122,8 +122,8 @@ function decide(choose, { id, listener, ...connection }) {
 
 /** What is fixed by the first `setupPrimary()` or `fork()`. */
 function initialize() {
-  initialized = true;
   native = new addon.Primary();
+  initialized = true;
   process.on('internalMessage', (message) => {
     if (message.cmd === 'NODE_DEBUG_ENABLED') openInspectors();
   });
@@ -144,14 +144,25 @@ function openInspectors() {
   }
 }
 
+/** What is no fault of the program's call: the worker's process emits it, as with the builtin. */
+const NO_DESCRIPTORS = new Set(['EMFILE', 'ENFILE']);
+
 /** @param {Record<string, unknown>} [env] laid over the current `process.env` */
 function fork(env) {
-  setupPrimary();
   const id = ++lastId;
+  /** @type {import('../native').WorkerLink} */
+  let link;
+  try {
+    setupPrimary();
+    const advanced = cluster.settings.serialization === 'advanced';
+    link = native.openWorker(id, advanced, (type, first, second) => {
+      onEvent(worker, link, channel, type, first, second);
+    });
+  } catch (error) {
+    if (!NO_DESCRIPTORS.has(/** @type {any} */ (error).code)) throw error;
+    return forkInVain(id, /** @type {any} */ (error));
+  }
   const advanced = cluster.settings.serialization === 'advanced';
-  const link = native.openWorker(id, advanced, (type, first, second) => {
-    onEvent(worker, link, channel, type, first, second);
-  });
   const child = spawnOrRemove(id, env, link);
   internals.expectChannelEnd(child);
   const channel = new Channel(child, link.channel(), advanced, {
@@ -166,6 +177,15 @@ function fork(env) {
   const worker = new /** @type {any} */ (Worker)({ id, process: child });
   links.set(worker, link);
   passEventsOn(worker, link);
+  process.nextTick(() => cluster.emit('fork', worker));
+  /** @type {any} */ (cluster.workers)[id] = worker;
+  return worker;
+}
+
+/** A worker without a process, for want of descriptors. @param {number} id @param {Error} cause */
+function forkInVain(id, cause) {
+  const child = failedChild(cause);
+  const worker = new /** @type {any} */ (Worker)({ id, process: child });
   process.nextTick(() => cluster.emit('fork', worker));
   /** @type {any} */ (cluster.workers)[id] = worker;
   return worker;

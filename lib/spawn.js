@@ -5,7 +5,8 @@
  * the place of Node's.
  */
 
-const { spawn } = require('child_process');
+const { ChildProcess, spawn } = require('child_process');
+const os = require('os');
 const path = require('path');
 const { fileURLToPath } = require('url');
 
@@ -14,7 +15,7 @@ const { ADDON_VARIABLE, CHANNEL_VARIABLE, ID_VARIABLE, optionsPrefix } = require
 const errors = require('./errors');
 const internals = require('./internals');
 
-module.exports = { spawnWorker };
+module.exports = { failedChild, spawnWorker };
 
 const PRELOAD = path.join(__dirname, 'preload.js');
 
@@ -136,4 +137,17 @@ function validPort(port) {
     throw errors.badPort(port);
   }
   return Number(port);
+}
+
+/**
+ * A process that was never started; it emits `'error'` as one does whose start has failed.
+ * @param {any} cause with the name of an errno as its `code`
+ */
+function failedChild({ code }) {
+  const child = new /** @type {any} */ (ChildProcess)();
+  const errno = /** @type {any} */ (os.constants.errno)[code];
+  const error = errors.system(-errno, `spawn ${process.execPath}`);
+  Object.assign(error, { path: process.execPath, spawnargs: [] });
+  process.nextTick(() => child.emit('error', error));
+  return child;
 }

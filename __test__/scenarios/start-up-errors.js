@@ -2,6 +2,7 @@
 
 // Forks that cannot succeed, and workers that never come up.
 
+const fs = require('node:fs');
 const { once } = require('../helpers/scenario-tools');
 
 const scenarios = {};
@@ -93,6 +94,26 @@ scenarios['a worker that node refuses to start exits with 9 and is never online'
     watch();
     cluster.setupPrimary({ execArgv: ['--no-such-option'] });
     await once(cluster.fork(), 'exit');
+  },
+};
+
+scenarios['a fork without a free descriptor is an error event, and the next one works'] = {
+  async primary({ cluster, log }) {
+    const files = [];
+    try {
+      for (;;) files.push(fs.openSync('/dev/null'));
+    } catch {
+      // There is none left.
+    }
+    const worker = cluster.fork();
+    const [{ code, errno, syscall, path }] = await once(worker, 'error');
+    for (const file of files) fs.closeSync(file);
+    log(code, errno, syscall, path, worker.process.pid, worker.isConnected());
+    log(Object.keys(cluster.workers));
+    const next = cluster.fork();
+    await once(next, 'online');
+    next.kill();
+    await once(next, 'exit');
   },
 };
 

@@ -8,14 +8,14 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
-use napi::bindgen_prelude::{Env, Result};
+use napi::bindgen_prelude::Env;
 use serde::Serialize;
 
 use super::batch::{Batch, Item};
 use super::callback::{Callback, Scope, Text, event_loop};
 use super::event::Event;
 use super::text;
-use super::{js_error, negative_errno, to_js};
+use super::{negative_errno, to_js};
 
 use crate::channel::{Channel as Core, Left};
 use crate::protocol::Kind;
@@ -92,11 +92,10 @@ impl Endpoint {
     }
 
     /// Starts to read.
-    pub fn start(self: &Rc<Self>, env: Env, on_control: OnControl) -> Result<()> {
-        let event_loop = event_loop(env)?;
+    pub fn start(self: &Rc<Self>, env: Env, on_control: OnControl) -> io::Result<()> {
+        let event_loop = event_loop(env).map_err(io::Error::other)?;
         if let Some(core) = self.core.borrow().as_ref() {
-            let watched = self.watch(event_loop, core).map_err(|error| js_error(&error))?;
-            self.watched.replace(Some(watched));
+            self.watched.replace(Some(self.watch(event_loop, core)?));
         }
         // Set once, here.
         let _ = self.on_control.set(on_control);

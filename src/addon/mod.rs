@@ -22,6 +22,16 @@ fn js_error(error: &io::Error) -> Error {
     Error::new(Status::GenericFailure, error.to_string())
 }
 
+/// What the system may refuse: the error's `code` is the name of the errno.
+fn system_error(error: &io::Error) -> Error<String> {
+    let errno = nix::errno::Errno::from_raw(-negative_errno(error));
+    Error::new(format!("{errno:?}"), error.to_string())
+}
+
+fn other_error(error: Error) -> Error<String> {
+    Error::new(error.status.as_ref().to_owned(), error.reason)
+}
+
 /// Sizes are far below 2^53, where a number of JavaScript's stops being exact.
 fn to_js(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)

@@ -17,7 +17,7 @@ use super::callback::{Callback, OnEvent};
 use super::channel::Channel;
 use super::endpoint::{Endpoint, OnBroadcast};
 use super::event::Event;
-use super::js_error;
+use super::{other_error, system_error};
 use crate::balancer::Policy;
 use crate::channel::Channel as Core;
 use crate::group::Question;
@@ -87,8 +87,8 @@ impl From<Question> for Connection {
 #[napi]
 impl Primary {
     #[napi(constructor)]
-    pub fn new() -> Result<Self> {
-        let io = IoThread::start().map_err(|error| js_error(&error))?;
+    pub fn new() -> Result<Self, String> {
+        let io = IoThread::start().map_err(|error| system_error(&error))?;
         Ok(Self {
             io: Rc::new(io),
             balanced: Rc::new(Cell::new(true)),
@@ -144,11 +144,11 @@ impl Primary {
         id: u32,
         advanced: bool,
         #[napi(ts_arg_type = "(type: EventType, ...said: any[]) => void")] on_event: OnEvent<'_>,
-    ) -> Result<WorkerLink> {
+    ) -> Result<WorkerLink, String> {
         let id = WorkerId(id);
-        let callback = Callback::new(env, &on_event)?;
+        let callback = Callback::new(env, &on_event).map_err(other_error)?;
         let Connected { core, child_end, handoff, returns, page } =
-            connect(advanced).map_err(|error| js_error(&error))?;
+            connect(advanced).map_err(|error| system_error(&error))?;
         let channel = Endpoint::new(core, callback);
         self.channels.borrow_mut().retain(|_, channel| channel.strong_count() > 0);
         self.channels.borrow_mut().insert(id, Rc::downgrade(&channel));
@@ -161,10 +161,10 @@ impl Primary {
             goodbye: Rc::clone(&goodbye),
             channel: Rc::downgrade(&channel),
         };
-        channel.start(
-            env,
-            Box::new(move |payload, _| Ok(control.handle(serde_json::from_slice(payload)?))),
-        )?;
+        let on_control = move |payload: &[u8], _: Vec<OwnedFd>| {
+            Ok(control.handle(serde_json::from_slice(payload)?))
+        };
+        channel.start(env, Box::new(on_control)).map_err(|error| system_error(&error))?;
         // From here on nothing fails: whoever is told of the worker is told of its end.
         self.io.add_worker(id, handoff, returns);
         let child_end = RefCell::new(Some(child_end));

@@ -166,7 +166,7 @@ impl Worker {
             unreturned: RefCell::default(),
         });
         watch(env, &connections).map_err(|error| js_error(&error))?;
-        channel.start(env, Box::new(on_control))?;
+        channel.start(env, Box::new(on_control)).map_err(|error| js_error(&error))?;
         channel.send_control(&ToPrimary::Online, &[]);
         let (last_server, keepers) = (Cell::new(0), Cell::new(0));
         Ok(Self { channel, connections, advanced, last_server, keepers })
