@@ -89,7 +89,7 @@ pub struct Channel {
 /// What [`Channel::receive`] has left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Left {
-    /// Nothing; the waker will tell of more.
+    /// Nothing, or the first part of a frame; the waker will tell of more.
     Nothing,
     /// Something, for another call.
     More,
@@ -330,8 +330,9 @@ impl Channel {
         fd::settle(self.our_waker.as_fd());
     }
 
-    /// After [`receive`](Self::receive) has left nothing: the waker shall tell of more. `false` if
-    /// there is more already, or within the few µs for which it is looked for.
+    /// After [`receive`](Self::receive) has left nothing, or the first part of a frame: the waker
+    /// shall tell of more. `false` if there is more already, or within the few µs for which it is
+    /// looked for.
     pub fn wait(&mut self) -> bool {
         !self.patience.look(|| self.reader.has_more()) && self.reader.wait_for_bytes()
     }

@@ -221,15 +221,17 @@ impl Endpoint {
     /// Nobody wants what arrives any more, but the other end needs the room to read what we still
     /// have for it, and it may die.
     fn discard(&self) {
-        let over = match self.core.borrow_mut().as_mut() {
-            Some(core) => !matches!(core.receive(|_| ()), Ok(Left::Nothing | Left::More)),
+        let left = match self.core.borrow_mut().as_mut() {
+            Some(core) => core.receive(|_| ()),
             None => return,
         };
-        if over {
-            self.state.set(State::Closed);
-            self.update();
-        } else {
-            self.wait();
+        match left {
+            Ok(Left::Nothing) => self.wait(),
+            Ok(Left::More) => self.wake(),
+            Ok(Left::End) | Err(_) => {
+                self.state.set(State::Closed);
+                self.update();
+            }
         }
     }
 

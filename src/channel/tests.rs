@@ -107,6 +107,19 @@ fn the_waker_tells_once_of_what_comes_after_the_reader_waits() {
 }
 
 #[test]
+fn a_part_of_a_frame_is_no_reason_not_to_wait_for_the_rest() {
+    let (mut a, mut b) = pair();
+    while a.unsent() == 0 {
+        a.send(Kind::Json, 1, &[&vec![1; 1_500_000]], &[]).unwrap();
+    }
+    assert_eq!(drain(&mut b).0.len(), 2);
+    assert!(b.wait(), "the writer has to go on first");
+    a.flush().unwrap();
+    assert!(is_readable(b.waker()));
+    assert_eq!(drain(&mut b).0.len(), 1);
+}
+
+#[test]
 fn descriptors_arrive_with_their_own_frame_even_behind_a_full_ring() {
     let (mut a, mut b) = pair();
     let (mine, theirs) = fd::stream_pair().unwrap();

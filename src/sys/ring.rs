@@ -55,7 +55,8 @@ pub fn open(fd: impl AsFd, first: bool) -> io::Result<(Writer, Reader)> {
         known_head: 0,
         skipped: 0,
     };
-    let reader = Reader { positions: Shared::open_at(&fd, read)?, bytes: bytes(read)?, head: 0 };
+    let reader =
+        Reader { positions: Shared::open_at(&fd, read)?, bytes: bytes(read)?, head: 0, seen: 0 };
     Ok((writer, reader))
 }
 
@@ -163,12 +164,15 @@ pub struct Reader {
     positions: Shared<Positions>,
     bytes: Mirror,
     head: u64,
+    /// Up to where the bytes have been looked at.
+    seen: u64,
 }
 
 impl Reader {
     /// All that can be read. `InvalidData` if the writer does not keep to the protocol.
-    pub fn readable(&self) -> io::Result<&[u8]> {
-        let length = usize::try_from(self.positions.tail().wrapping_sub(self.head))
+    pub fn readable(&mut self) -> io::Result<&[u8]> {
+        self.seen = self.positions.tail();
+        let length = usize::try_from(self.seen.wrapping_sub(self.head))
             .ok()
             .filter(|length| *length <= CAPACITY)
             .ok_or(io::ErrorKind::InvalidData)?;
@@ -178,9 +182,9 @@ impl Reader {
         Ok(unsafe { self.bytes.read(offset, length) })
     }
 
-    /// Whether there is anything.
+    /// Whether there is more than was last [`readable`](Self::readable).
     pub fn has_more(&self) -> bool {
-        self.positions.tail() != self.head
+        self.positions.tail() != self.seen
     }
 
     /// The first `length` bytes are not needed any more. Returns whether the writer has to be woken.
@@ -190,10 +194,11 @@ impl Reader {
         self.positions.give_back(self.head)
     }
 
-    /// Whether the writer will wake this process when there is more; `false` if there is already.
+    /// Whether the writer will wake this process when there is more than was last
+    /// [`readable`](Self::readable); `false` if there is already.
     #[must_use]
     pub fn wait_for_bytes(&self) -> bool {
-        self.positions.wait_for_bytes(self.head)
+        self.positions.wait_for_bytes(self.seen)
     }
 }
 

@@ -46,12 +46,13 @@ impl Positions {
         take(&self.reader_waits.0)
     }
 
-    /// Reader: wants to be woken when there is more than `head`. `false` if there is already.
+    /// Reader: wants to be woken when more is written than up to `seen`. `false` if that is so
+    /// already.
     #[must_use]
-    pub fn wait_for_bytes(&self, head: u64) -> bool {
+    pub fn wait_for_bytes(&self, seen: u64) -> bool {
         self.reader_waits.0.swap(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if self.tail() == head {
+        if self.tail() == seen {
             return true;
         }
         self.reader_waits.0.swap(0, Ordering::Relaxed);
