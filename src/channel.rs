@@ -26,8 +26,8 @@ use crate::protocol::{FrameHeader, Kind};
 use crate::sys::fd;
 use crate::sys::ring::{self, Reader, Writer};
 
-/// How much is delivered on one call of [`Channel::receive`], unless a single frame is longer: the
-/// rest waits its turn behind the loop's other work.
+/// How much is delivered on one call of [`Channel::receive`], unless a single frame is longer or the
+/// other end is closed: the rest waits its turn behind the loop's other work.
 const READ_BOUND: usize = 64 * 1024;
 
 /// Frames from this size on are put together outside of the ring.
@@ -316,7 +316,9 @@ impl Channel {
         let mut read = 0;
         while let Some(size) = self.deliver_one(&mut deliver)? {
             read += size;
-            if read >= READ_BOUND {
+            // What a process has left behind is told at once, for its end may be told in this turn;
+            // it is no more than fits into the ring.
+            if read >= READ_BOUND && !self.incoming.ended {
                 return Ok(Left::More);
             }
         }

@@ -186,6 +186,19 @@ fn a_flood_is_delivered_in_bounded_portions() {
 }
 
 #[test]
+fn what_was_left_behind_is_delivered_with_the_end() {
+    let (mut a, mut b) = pair();
+    for _ in 0..1000 {
+        a.send(Kind::Json, 1, &[&[7; 1000]], vec![]).unwrap();
+    }
+    drop(a);
+    b.receive_fds().unwrap();
+    let mut count = 0;
+    assert_eq!(b.receive(|_| count += 1).unwrap(), Left::End);
+    assert_eq!(count, 1000);
+}
+
+#[test]
 fn a_channel_that_is_dropped_closes_what_it_still_holds() {
     let (mut a, b) = pair();
     let (mine, theirs) = fd::stream_pair().unwrap();
