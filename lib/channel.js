@@ -277,7 +277,7 @@ class Channel {
         this.#onHandle(second, () => serialization.decodeAdvanced(first));
         break;
       default:
-        if (this.#target.channel) this.#onOther(type, first);
+        this.#onOther(type, first);
     }
   }
 
@@ -318,6 +318,8 @@ class Channel {
   #onClosed(/** @type {number | null} */ errno) {
     const error = errors.channelClosed();
     this.outbox.fail(error);
+    // It was closed from this side; what had not left then has done so now, or never will.
+    if (!this.#target.channel) return;
     for (const { done } of this.#queue ?? []) if (done) process.nextTick(done, error);
     this.#end();
     if (errno !== null) {
@@ -337,7 +339,6 @@ class Channel {
 
   #close() {
     this.outbox.flush();
-    this.outbox.finish();
     this.#hooks.beforeClose?.();
     this.#end();
   }
@@ -347,7 +348,7 @@ class Channel {
     this.#target.channel = null;
     this.#dropInFlight();
     this.#queue = null;
-    this.#native.close();
+    if (this.#native.close()) this.outbox.finish();
     process.nextTick(() => {
       this.#target.emit('disconnect');
       this.#hooks.afterEnd?.();

@@ -109,8 +109,9 @@ class Outbox {
   /** So many of all bytes ever sent have been taken. */
   onTaken(/** @type {number} */ bytes) {
     this.#taken = bytes;
+    // One that throws withholds nothing from the others.
     while (this.#waiting.length > 0 && this.#waiting[0].at <= bytes) {
-      /** @type {any} */ (this.#waiting.shift()).done(null);
+      process.nextTick(/** @type {any} */ (this.#waiting.shift()).done, null);
     }
   }
 

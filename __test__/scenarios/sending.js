@@ -131,6 +131,40 @@ scenarios['send tells by its result when the backlog is long'] = {
   worker: () => process.on('message', (message) => process.send(message.length)),
 };
 
+scenarios['a callback that throws withholds nothing from those that come with it'] = {
+  async primary({ cluster, log }) {
+    const worker = cluster.fork();
+    process.on('uncaughtException', ({ message }) => log('uncaught', message));
+    // As long as the worker is starting, nobody reads.
+    worker.send('x'.repeat(10_000_000), (error) => log('long', error));
+    for (let n = 0; n < 3; n++) {
+      worker.send(n, (error) => {
+        log(n, error);
+        throw new Error(`from ${n}`);
+      });
+    }
+    await once(worker, 'message');
+    worker.disconnect();
+  },
+  worker: () => process.on('message', (message) => message === 2 && process.send('all')),
+};
+
+scenarios['what has not left when the channel is closed still calls back'] = {
+  async primary({ cluster, log }) {
+    const worker = cluster.fork();
+    await once(worker, 'message');
+    // Nobody reads until it goes on.
+    worker.process.kill('SIGSTOP');
+    const fates = [10_000_000, 5].map(
+      (length) => new Promise((resolve) => worker.send('x'.repeat(length), resolve)),
+    );
+    worker.process.disconnect();
+    worker.process.kill('SIGCONT');
+    log(await Promise.all(fates));
+  },
+  worker: () => process.send('running'),
+};
+
 scenarios['worker.send as a bare function is bound by the caller'] = {
   async primary({ cluster, log }) {
     const worker = cluster.fork();

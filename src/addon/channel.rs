@@ -85,10 +85,11 @@ impl Channel {
         self.endpoint.set_ref(referenced);
     }
 
-    /// Ends the channel: no more events. What was sent is still written.
+    /// Ends the channel. What was sent still leaves; returns whether all has left. If not, there are
+    /// events of that, and of its end.
     #[napi]
-    pub fn close(&self) {
-        self.endpoint.close();
+    pub fn close(&self) -> bool {
+        self.endpoint.close()
     }
 
     /// The descriptor's number, for `channel.fd`; only to look at. -1 once closed.

@@ -69,7 +69,7 @@ struct Watched {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
-    /// Closed for JavaScript; what it had sent is still being written.
+    /// Closed by JavaScript; what it had sent is still being written, and it is told so.
     Draining,
     Closed,
 }
@@ -228,10 +228,7 @@ impl Endpoint {
         match left {
             Ok(Left::Nothing) => self.wait(),
             Ok(Left::More) => self.wake(),
-            Ok(Left::End) | Err(_) => {
-                self.state.set(State::Closed);
-                self.update();
-            }
+            Ok(Left::End) | Err(_) => self.end(None),
         }
     }
 
@@ -240,16 +237,16 @@ impl Endpoint {
         let Some(open) = core.as_mut() else { return };
         // What cannot be written any more is told by the end of the channel.
         let failed = open.flush().is_err();
-        let (unsent, pending) = (open.unsent(), open.pending());
-        let taken = open.sent() - pending as u64;
+        let (unsent, pending, sent) = (open.unsent(), open.pending(), open.sent());
         drop(core);
         self.behind.set(pending > 0);
-        if self.state.get() == State::Draining && (failed || unsent == 0) {
-            self.state.set(State::Closed);
-        }
         self.update();
-        if self.state.get() == State::Open {
-            self.tell(Event::Taken { bytes: to_js(taken) });
+        let over = self.state.get() == State::Draining && (failed || unsent == 0);
+        // What is in the ring stays there for the other side.
+        let taken = if over && !failed { sent } else { sent - pending as u64 };
+        self.tell(Event::Taken { bytes: to_js(taken) });
+        if over {
+            self.end(None);
         }
     }
 
@@ -258,7 +255,7 @@ impl Endpoint {
         for _ in 0..MAX_READS {
             let Some(result) = self.callback.scope(|scope| self.read_in(scope)) else { return };
             if self.state.get() != State::Open {
-                self.callback.release();
+                self.let_go();
                 return;
             }
             let error = match result {
@@ -272,10 +269,7 @@ impl Endpoint {
                 }
                 Err(error) => Some(negative_errno(&error)),
             };
-            self.state.set(State::Closed);
-            self.update();
-            self.tell(Event::Closed { error });
-            self.callback.release();
+            self.end(error);
             return;
         }
         // The loop comes back, behind its other work.
@@ -347,14 +341,29 @@ impl Endpoint {
         }
     }
 
-    pub fn close(&self) {
+    /// Returns whether all that was sent has left.
+    pub fn close(&self) -> bool {
         if self.state.get() == State::Open {
             let unsent = self.unsent();
             self.state.set(if unsent > 0 { State::Draining } else { State::Closed });
             self.update();
-            if !self.reading.get() {
-                self.callback.release();
-            }
+            self.let_go();
+        }
+        self.state.get() == State::Closed
+    }
+
+    /// Nothing comes or leaves any more.
+    fn end(&self, error: Option<i32>) {
+        self.state.set(State::Closed);
+        self.update();
+        self.tell(Event::Closed { error });
+        self.let_go();
+    }
+
+    /// Once closed there is nothing more to tell than what is being told.
+    fn let_go(&self) {
+        if self.state.get() == State::Closed && !self.reading.get() {
+            self.callback.release();
         }
     }
 

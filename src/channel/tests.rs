@@ -189,7 +189,7 @@ fn a_flood_is_delivered_in_bounded_portions() {
 fn what_was_left_behind_is_delivered_with_the_end() {
     let (mut a, mut b) = pair();
     for _ in 0..1000 {
-        a.send(Kind::Json, 1, &[&[7; 1000]], vec![]).unwrap();
+        a.send(Kind::Json, 1, &[&[7; 1000]], &[]).unwrap();
     }
     drop(a);
     b.receive_fds().unwrap();
