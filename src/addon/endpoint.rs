@@ -20,7 +20,7 @@ use super::{negative_errno, to_js};
 use crate::channel::{Channel as Core, Left};
 use crate::protocol::Kind;
 use crate::sys::fd;
-use crate::sys::uv::{Interest, Loop, Poll, Ready, Timer};
+use crate::sys::uv::{Loop, Poll, Ready, Timer};
 
 /// Turns a control message into an event for JavaScript, or acts on it alone. `Err` for one that
 /// is malformed.
@@ -112,7 +112,7 @@ impl Endpoint {
                     on_ready(&endpoint, ready);
                 }
             })?;
-            poll.watch(READABLE)?;
+            poll.watch(true)?;
             poll.set_ref(false);
             Ok::<_, io::Error>(poll)
         };
@@ -205,7 +205,7 @@ impl Endpoint {
         if ready.stopped {
             // What is still there is told again.
             if let Some(watched) = self.watched.borrow().as_ref() {
-                let _ = watched.socket.watch(READABLE);
+                let _ = watched.socket.watch(true);
             }
         }
     }
@@ -399,5 +399,3 @@ impl Endpoint {
 
 /// Memory for longer strings is given back.
 const KEPT_UNITS: usize = 2 * 1024 * 1024;
-
-const READABLE: Interest = Interest { readable: true, writable: false };

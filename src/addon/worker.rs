@@ -15,7 +15,7 @@ use super::js_error;
 use crate::channel::{Channel as ChannelCore, OtherEnd};
 use crate::protocol::{Hello, ListenRequest, ListenerId, ServerId, Target, ToPrimary, ToWorker};
 use crate::sys::fd;
-use crate::sys::uv::{Check, Interest, Poll, Prepare};
+use crate::sys::uv::{Check, Poll, Prepare};
 use crate::worker::{Taken, Worker as Core};
 
 /// What `net` and `dgram` ask for when a server listens or a socket binds in a worker.
@@ -119,7 +119,7 @@ impl Connections {
     fn watch(&self, wanted: bool) {
         if let Some(poll) = self.poll.get() {
             // Fails only for a descriptor that cannot be polled, and then it did at the start.
-            let _ = poll.watch(Interest { readable: wanted, writable: false });
+            let _ = poll.watch(wanted);
         }
     }
 }
@@ -282,7 +282,7 @@ fn watch(env: Env, connections: &Rc<Connections>) -> std::io::Result<()> {
     let poll = Poll::new(event_loop, connections.core.connections(), move |_| {
         on_readable();
     })?;
-    poll.watch(Interest { readable: true, writable: false })?;
+    poll.watch(true)?;
     poll.set_ref(false);
     let prepare = Prepare::new(event_loop, with(|connections| connections.core.enter_phase(true)))?;
     let check = Check::new(event_loop, with(Connections::on_check))?;

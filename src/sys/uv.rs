@@ -12,7 +12,6 @@ const UV_POLL: c_int = 8;
 const UV_PREPARE: c_int = 9;
 const UV_TIMER: c_int = 13;
 const UV_READABLE: c_int = 1;
-const UV_WRITABLE: c_int = 2;
 
 type RawHandle = *mut c_void;
 type PollCallback = extern "C" fn(RawHandle, c_int, c_int);
@@ -52,27 +51,11 @@ impl Loop {
     }
 }
 
-/// Which readiness a [`Poll`] waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Interest {
-    pub readable: bool,
-    pub writable: bool,
-}
-
-/// What a [`Poll`] has seen.
+/// What a [`Poll`] has seen: its descriptor is readable, or an error will be read from it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ready {
-    pub readable: bool,
-    pub writable: bool,
     /// After an error (of the other end, which died) libuv watches nothing until it is told to again.
     pub stopped: bool,
-}
-
-impl Interest {
-    fn bits(self) -> c_int {
-        (if self.readable { UV_READABLE } else { 0 })
-            | (if self.writable { UV_WRITABLE } else { 0 })
-    }
 }
 
 /// What libuv's callbacks find behind a handle's data pointer.
@@ -150,17 +133,12 @@ extern "C" fn on_closed(raw: RawHandle) {
     }
 }
 
-extern "C" fn on_ready(raw: RawHandle, status: c_int, events: c_int) {
+extern "C" fn on_ready(raw: RawHandle, status: c_int, _events: c_int) {
     // SAFETY: set in `Handle::new`, freed only in `on_closed`.
     let (_, on_event) = unsafe { &*uv_handle_get_data(raw).cast::<(c_int, OnEvent)>() };
     if let OnEvent::Ready(callback) = on_event {
-        // An error (status < 0) is found by the read or write that follows.
-        let failed = status < 0;
-        callback(Ready {
-            readable: failed || events & UV_READABLE != 0,
-            writable: failed || events & UV_WRITABLE != 0,
-            stopped: failed,
-        });
+        // An error is found by the read that follows.
+        callback(Ready { stopped: status < 0 });
     }
 }
 
@@ -172,7 +150,7 @@ extern "C" fn on_turn(raw: RawHandle) {
     }
 }
 
-/// Tells when a descriptor is readable or writable (level-triggered).
+/// Tells when a descriptor is readable (level-triggered).
 ///
 /// The descriptor must stay open as long as this lives: declare it after the `Poll` in a struct,
 /// for fields are dropped in order.
@@ -194,13 +172,14 @@ impl Poll {
         Ok(Self { handle })
     }
 
-    /// Replaces what is watched; nothing is fine, too.
-    pub fn watch(&self, interest: Interest) -> io::Result<()> {
+    /// Begins to watch, or stops.
+    pub fn watch(&self, wanted: bool) -> io::Result<()> {
         // SAFETY: an initialised handle that is not closed before drop.
         let status = unsafe {
-            match interest.bits() {
-                0 => uv_poll_stop(self.handle.raw),
-                bits => uv_poll_start(self.handle.raw, bits, on_ready),
+            if wanted {
+                uv_poll_start(self.handle.raw, UV_READABLE, on_ready)
+            } else {
+                uv_poll_stop(self.handle.raw)
             }
         };
         if status < 0 { Err(io::Error::from_raw_os_error(-status)) } else { Ok(()) }
