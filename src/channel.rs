@@ -17,21 +17,15 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+pub use incoming::{Frame, Left};
+
 use incoming::Incoming;
-use nix::errno::Errno;
 use outgoing::Outgoing;
 use patience::Patience;
 
 use crate::protocol::{FrameHeader, Kind};
 use crate::sys::fd;
 use crate::sys::ring::{self, Reader, Writer};
-
-/// How much is delivered on one call of [`Channel::receive`], unless a single frame is longer or the
-/// other end is closed: the rest waits its turn behind the loop's other work.
-const READ_BOUND: usize = 64 * 1024;
-
-/// Frames from this size on are put together outside of the ring.
-const LONG: usize = ring::CAPACITY / 2;
 
 /// A writer that found no room waits until less than this is unread.
 const ROOM: u32 = 2 * 1024 * 1024;
@@ -49,17 +43,6 @@ const SMALL: usize = 64 * 1024;
 /// lost, as if it had been sent before.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// A frame that has arrived whole.
-pub struct Frame<'a> {
-    pub kind: Kind,
-    /// How many messages are in the payload.
-    pub count: u32,
-    /// Begins at a multiple of eight bytes.
-    pub payload: &'a [u8],
-    /// Fewer than the sender attached if this process ran out of descriptors.
-    pub fds: Vec<OwnedFd>,
-}
-
 /// What the other process needs to open its end: the socket, and the descriptors of the memory, of
 /// what wakes it and of what wakes this one.
 pub struct OtherEnd {
@@ -74,27 +57,13 @@ pub struct Channel {
     our_waker: OwnedFd,
     its_waker: OwnedFd,
     writer: Writer,
-    reader: Reader,
     outgoing: Outgoing,
     sent: u64,
-    /// The first part of a frame that is longer than [`LONG`].
-    long: Vec<u8>,
     incoming: Incoming,
     patience: Patience,
     /// The other end is closed: nothing more is written.
     hung_up: bool,
     looked: Instant,
-}
-
-/// What [`Channel::receive`] has left.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Left {
-    /// Nothing, or the first part of a frame; the waker will tell of more.
-    Nothing,
-    /// Something, for another call.
-    More,
-    /// Nothing, and nothing will come.
-    End,
 }
 
 impl Channel {
@@ -131,11 +100,9 @@ impl Channel {
             our_waker,
             its_waker,
             writer,
-            reader,
             outgoing: Outgoing::default(),
             sent: 0,
-            long: Vec::new(),
-            incoming: Incoming::default(),
+            incoming: Incoming::new(reader),
             patience: Patience::default(),
             hung_up: false,
             looked: Instant::now(),
@@ -309,21 +276,16 @@ impl Channel {
         self.outgoing.first().is_some_and(|chunk| !chunk.fds.is_empty())
     }
 
-    /// Reads what is there (a bounded amount) and calls `deliver` for each whole frame.
+    /// Reads what is there (a bounded amount, unless the other end is closed) and calls `deliver` for
+    /// each whole frame.
     ///
     /// `InvalidData` for bytes that are no frame; what came before them has been delivered.
-    pub fn receive(&mut self, mut deliver: impl FnMut(Frame<'_>)) -> io::Result<Left> {
-        let mut read = 0;
-        while let Some(size) = self.deliver_one(&mut deliver)? {
-            read += size;
-            // What a process has left behind is told at once, for its end may be told in this turn;
-            // it is no more than fits into the ring.
-            if read >= READ_BOUND && !self.incoming.ended {
-                return Ok(Left::More);
-            }
+    pub fn receive(&mut self, deliver: impl FnMut(Frame<'_>)) -> io::Result<Left> {
+        let left = self.incoming.receive(&self.socket, deliver);
+        if self.incoming.writer_waited() {
+            fd::wake(self.its_waker.as_fd());
         }
-        // What has been written before the end was seen can be read now, if there is any.
-        Ok(if self.incoming.ended { Left::End } else { Left::Nothing })
+        left
     }
 
     /// The waker is not readable any more, until it tells of something new. To be done before
@@ -336,71 +298,12 @@ impl Channel {
     /// shall tell of more. `false` if there is more already, or within the few µs for which it is
     /// looked for.
     pub fn wait(&mut self) -> bool {
-        !self.patience.look(|| self.reader.has_more()) && self.reader.wait_for_bytes()
-    }
-
-    /// Delivers the next frame, if it is there, and returns the size of what was read.
-    fn deliver_one(&mut self, deliver: &mut impl FnMut(Frame<'_>)) -> io::Result<Option<usize>> {
-        if !self.long.is_empty() {
-            return self.go_on_with_long(deliver);
-        }
-        let bytes = self.reader.readable()?;
-        let Some((header, rest)) = bytes.split_first_chunk() else { return Ok(None) };
-        let header = FrameHeader::decode(header).ok_or(io::ErrorKind::InvalidData)?;
-        let size = header.frame_size();
-        if header.kind == Kind::Skip {
-            self.give_back(size);
-            return Ok(Some(0));
-        }
-        let Some(payload) = rest.get(..size - FrameHeader::SIZE) else {
-            if size < LONG {
-                return Ok(None);
-            }
-            // It may never fit: what is here makes room for more.
-            self.long.try_reserve_exact(size).map_err(|_| Errno::ENOMEM)?;
-            self.long.extend_from_slice(bytes);
-            let length = bytes.len();
-            self.give_back(length);
-            return Ok(Some(length));
-        };
-        let fds = self.incoming.take(&header, &self.socket)?;
-        let (kind, count, payload) = (header.kind, header.count, &payload[..header.length]);
-        deliver(Frame { kind, count, payload, fds });
-        self.give_back(size);
-        Ok(Some(size))
-    }
-
-    fn go_on_with_long(
-        &mut self,
-        deliver: &mut impl FnMut(Frame<'_>),
-    ) -> io::Result<Option<usize>> {
-        let header = self.long.first_chunk().and_then(FrameHeader::decode);
-        let header = header.ok_or(io::ErrorKind::InvalidData)?;
-        let bytes = self.reader.readable()?;
-        let length = bytes.len().min(header.frame_size() - self.long.len());
-        if length == 0 {
-            return Ok(None);
-        }
-        self.long.extend_from_slice(&bytes[..length]);
-        self.give_back(length);
-        if self.long.len() == header.frame_size() {
-            let long = std::mem::take(&mut self.long);
-            let fds = self.incoming.take(&header, &self.socket)?;
-            let payload = &long[FrameHeader::SIZE..][..header.length];
-            deliver(Frame { kind: header.kind, count: header.count, payload, fds });
-        }
-        Ok(Some(length))
-    }
-
-    fn give_back(&mut self, length: usize) {
-        if self.reader.give_back(length) {
-            fd::wake(self.its_waker.as_fd());
-        }
+        !self.patience.look(|| self.incoming.has_more()) && self.incoming.wait()
     }
 
     /// The socket is readable: takes the descriptors that have come, or sees the end.
     pub fn receive_fds(&mut self) -> io::Result<()> {
-        self.incoming.receive(&self.socket)
+        self.incoming.receive_fds(&self.socket)
     }
 }
 

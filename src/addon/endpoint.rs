@@ -117,11 +117,7 @@ impl Endpoint {
             Ok::<_, io::Error>(poll)
         };
         let weak = Rc::downgrade(self);
-        let on_timer = move || {
-            if let Some(endpoint) = Weak::upgrade(&weak) {
-                endpoint.flush();
-            }
-        };
+        let on_timer = move || weak.upgrade().iter().for_each(|endpoint| endpoint.flush());
         Ok(Watched {
             waker: poll(core.waker(), |endpoint, _| endpoint.on_wake())?,
             socket: poll(core.socket(), Self::on_socket)?,

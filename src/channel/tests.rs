@@ -1,3 +1,4 @@
+use super::incoming::READ_BOUND;
 use super::*;
 use std::os::fd::AsRawFd;
 
