@@ -6,13 +6,13 @@
  */
 
 const cluster = require('cluster');
-const { isMainThread } = require('worker_threads');
 
 module.exports = /** @type {any} */ (cluster).native === undefined ? load() : cluster;
 
 function load() {
   // A worker of ours was adopted before any other code ran. A worker of the builtin's (another
   // program has forked it) and a thread keep the builtin.
+  const { isMainThread } = require('worker_threads');
   const addon = cluster.isPrimary && isMainThread ? loadAddon() : undefined;
   if (addon) return require('./lib/primary').adopt();
   if (cluster.isPrimary && isMainThread) {

@@ -5,8 +5,6 @@
  * trace of itself for that code or for the processes that it starts.
  */
 
-const { isMainThread } = require('worker_threads');
-
 const { ADDON_VARIABLE, CHANNEL_VARIABLE, optionsPrefix } = require('./environment');
 
 const index = process.execArgv.indexOf(__filename);
@@ -16,8 +14,8 @@ const prefix = optionsPrefix(__filename);
 const options = process.env.NODE_OPTIONS;
 if (options?.startsWith(prefix)) process.env.NODE_OPTIONS = options.slice(prefix.length);
 
-// A worker_threads thread of a worker runs this, too; it has nothing to connect.
-if (isMainThread && process.env[CHANNEL_VARIABLE] !== undefined) {
+// A thread of a worker runs this, too: it does not find the variable any more.
+if (process.env[CHANNEL_VARIABLE] !== undefined) {
   const fd = Number(process.env[CHANNEL_VARIABLE]);
   delete process.env[CHANNEL_VARIABLE];
   const { connect } = require('./child');
