@@ -21,8 +21,8 @@ const VARIANTS = ['builtin', 'ours'];
 /** How many messages at a time, how many in all, and how many times the builtin's rate. */
 const BURSTS = [
   { burst: 1000, count: 200_000, pinned: 8, unpinned: 8 },
-  { burst: 10, count: 60_000, pinned: 2.5, unpinned: 2.5 },
-  { burst: 1, count: 30_000, pinned: 1.5, unpinned: 1 },
+  { burst: 10, count: 200_000, pinned: 2.5, unpinned: 2.5 },
+  { burst: 1, count: 100_000, pinned: 1.5, unpinned: 1 },
 ];
 
 /** Messages of 1 MB, and how many times the builtin's rate. */
@@ -129,7 +129,7 @@ function big({ node, shorter }, { payload, text, serialization, goal }, pinned) 
 
 /** @param {Bench} bench @param {boolean} pinned @returns {Scenario} */
 function roundTrips({ node, shorter }, pinned) {
-  const count = 10_000 * shorter;
+  const count = 30_000 * shorter;
   return {
     name: nameOf('round-trip', pinned),
     title: `Round trips, one after the other, ${where(pinned)}`,
