@@ -10,7 +10,7 @@ const errors = require('./errors');
 const { isUrgent, write, writeOne } = require('./serialization');
 
 /** So many messages of a turn are written at once: whoever sends few may block, or die, right after. */
-const AT_ONCE = 16;
+const AT_ONCE = 4;
 
 /** What was collected is written from this size on (characters of JSON, or bytes). */
 const BATCH_SIZE = 64 * 1024;
