@@ -22,6 +22,8 @@ const HIGH_WATER_MARK = 128 * 1024;
 
 class Outbox {
   #channel;
+  /** @type {import('./serialization').Sender} */
+  #sender;
   #onError;
   /** Encoded messages of this turn. @type {any[]} */
   #batch = [];
@@ -46,6 +48,11 @@ class Outbox {
    */
   constructor(channel, onError) {
     this.#channel = channel;
+    this.#sender = {
+      sendJson: channel.jsonSender(),
+      sendText: (text) => channel.sendText(text),
+      sendAdvanced: (parts, count) => channel.sendAdvanced(parts, count),
+    };
     this.#onError = onError;
   }
 
@@ -59,7 +66,7 @@ class Outbox {
     if (this.#inTurn < AT_ONCE || this.#exiting || size >= BATCH_SIZE || isUrgent(encoded)) {
       this.flush();
       if (this.#inTurn++ === 0) process.nextTick(endTurn, this);
-      this.#finish(writeOne(this.#channel, encoded), done);
+      this.#finish(writeOne(this.#sender, encoded), done);
       return;
     }
     this.#batch.push(encoded);
@@ -90,7 +97,7 @@ class Outbox {
     this.#batchDone = [];
     this.#batchSilent = 0;
     this.#batchSize = 0;
-    const result = write(this.#channel, batch);
+    const result = write(this.#sender, batch);
     for (const callback of done) this.#finish(result, callback);
     for (let n = 0; n < (result < 0 ? silent : 1); n++) this.#finish(result);
   }

@@ -28,6 +28,14 @@ class Text {
  * @property {(channel: import('../native').Channel, message: unknown, fd: number) => number} writeHandle
  */
 
+/**
+ * The part of a channel that sends what was encoded.
+ * @typedef {object} Sender
+ * @property {(text: string, count: number) => number} sendJson
+ * @property {(text: string) => number} sendText
+ * @property {(parts: Uint8Array[], count: number) => number} sendAdvanced
+ */
+
 /** @type {Codec} */
 const json = {
   encode(message) {
@@ -63,22 +71,22 @@ function isUrgent(encoded) {
   return encoded.parts !== undefined;
 }
 
-/** @param {import('../native').Channel} channel @param {any} encoded by a codec */
-function writeOne(channel, encoded) {
-  if (typeof encoded === 'string') return channel.sendJson(encoded, 1);
-  if (encoded instanceof Text) return channel.sendText(encoded.text);
-  if (isUrgent(encoded)) return channel.sendAdvanced(encoded.parts, 1);
-  return channel.sendAdvanced([structured().lengthOf(encoded), encoded], 1);
+/** @param {Sender} sender @param {any} encoded by a codec */
+function writeOne(sender, encoded) {
+  if (typeof encoded === 'string') return sender.sendJson(encoded, 1);
+  if (encoded instanceof Text) return sender.sendText(encoded.text);
+  if (isUrgent(encoded)) return sender.sendAdvanced(encoded.parts, 1);
+  return sender.sendAdvanced([structured().lengthOf(encoded), encoded], 1);
 }
 
-/** @param {import('../native').Channel} channel @param {any[]} batch encoded messages */
-function write(channel, batch) {
+/** @param {Sender} sender @param {any[]} batch encoded messages */
+function write(sender, batch) {
   let result = 0;
   for (let from = 0; from < batch.length && result >= 0;) {
     let to = from + 1;
     while (to < batch.length && isAlike(batch[from], batch[to])) to++;
     const alike = from === 0 && to === batch.length ? batch : batch.slice(from, to);
-    result = writeAlike(channel, alike);
+    result = writeAlike(sender, alike);
     from = to;
   }
   return result;
@@ -93,11 +101,11 @@ function isBytes(/** @type {any} */ encoded) {
   return encoded instanceof Uint8Array;
 }
 
-/** @param {import('../native').Channel} channel @param {any[]} batch */
-function writeAlike(channel, batch) {
-  if (batch.length === 1) return writeOne(channel, batch[0]);
-  if (typeof batch[0] === 'string') return channel.sendJson(batch.join(','), batch.length);
-  return channel.sendAdvanced([structured().frame(batch)], batch.length);
+/** @param {Sender} sender @param {any[]} batch */
+function writeAlike(sender, batch) {
+  if (batch.length === 1) return writeOne(sender, batch[0]);
+  if (typeof batch[0] === 'string') return sender.sendJson(batch.join(','), batch.length);
+  return sender.sendAdvanced([structured().frame(batch)], batch.length);
 }
 
 /** @param {import('../native').Channel} channel @param {any} encoded by a codec */

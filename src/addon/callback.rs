@@ -266,6 +266,89 @@ impl FromNapiValue for Text<'_> {
     }
 }
 
+/// What a [`TextFunction`] does with a string and a number.
+pub type OnText = Box<dyn Fn(&Text<'_>, u32) -> i64>;
+
+/// A function for JavaScript, `(text, number) => number`. A method of a class does the same, but each
+/// call of one looks up its object, which takes longer than to send a short message.
+pub struct TextFunction(OnText);
+
+impl TextFunction {
+    pub fn new(function: impl Fn(&Text<'_>, u32) -> i64 + 'static) -> Self {
+        Self(Box::new(function))
+    }
+}
+
+impl TypeName for TextFunction {
+    fn type_name() -> &'static str {
+        "function"
+    }
+
+    fn value_type() -> ValueType {
+        ValueType::Function
+    }
+}
+
+impl ToNapiValue for TextFunction {
+    // SAFETY: the trait's, that `env` is valid and this is its thread, within a handle scope.
+    unsafe fn to_napi_value(env: sys::napi_env, Self(function): Self) -> Result<sys::napi_value> {
+        let data = Box::into_raw(Box::new(function)).cast();
+        let mut value = ptr::null_mut();
+        // SAFETY: as the caller promises; `data` is freed with the function, once.
+        unsafe {
+            let name = ptr::null();
+            check_status!(sys::napi_create_function(
+                env,
+                name,
+                0,
+                Some(call_with_text),
+                data,
+                &raw mut value
+            ))?;
+            check_status!(sys::napi_add_finalizer(
+                env,
+                value,
+                data,
+                Some(free_function),
+                ptr::null_mut(),
+                ptr::null_mut()
+            ))?;
+        }
+        Ok(value)
+    }
+}
+
+unsafe extern "C" fn call_with_text(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+) -> sys::napi_value {
+    let mut count = 2;
+    let mut arguments = [ptr::null_mut(); 2];
+    let mut data = ptr::null_mut();
+    let mut number = 0;
+    let mut result = ptr::null_mut();
+    // SAFETY: called by Node with what `to_napi_value` gave it; it fills in `undefined` for missing
+    // arguments, and what is not of its type is an empty text, or 0.
+    unsafe {
+        let (values, data) = (arguments.as_mut_ptr(), &raw mut data);
+        sys::napi_get_cb_info(env, info, &raw mut count, values, ptr::null_mut(), data);
+        sys::napi_get_value_uint32(env, arguments[1], &raw mut number);
+        let function = &*(*data).cast::<OnText>();
+        let text = Text { env, raw: arguments[0], call: PhantomData };
+        sys::napi_create_int64(env, function(&text, number), &raw mut result);
+    }
+    result
+}
+
+unsafe extern "C" fn free_function(
+    _env: sys::napi_env,
+    data: *mut std::ffi::c_void,
+    _hint: *mut std::ffi::c_void,
+) {
+    // SAFETY: made in `to_napi_value`; Node calls this once, when nobody has the function any more.
+    drop(unsafe { Box::from_raw(data.cast::<OnText>()) });
+}
+
 /// The event loop of the calling thread.
 pub fn event_loop(env: Env) -> Result<Loop> {
     let raw = env.get_uv_event_loop()?;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 
-use super::callback::Text;
+use super::callback::{Text, TextFunction};
 use super::endpoint::Endpoint;
 use super::{negative_errno, text};
 use crate::protocol::Kind;
@@ -23,12 +23,15 @@ impl Channel {
         Self { endpoint }
     }
 
-    /// Sends `count` user messages: JSON texts with commas between them. Returns 0 if
-    /// they have been taken, else up to where all must have been ([`EventType::Taken`]), or a
-    /// negative errno.
-    #[napi]
-    pub fn send_json(&self, #[napi(ts_arg_type = "string")] text: Text<'_>, count: u32) -> i64 {
-        self.endpoint.write(|core| text::send_json(core, &text, count))
+    /// A function `(text, count)` that sends `count` user messages: JSON texts with commas between
+    /// them. It returns 0 if they have been taken, else up to where all must have been
+    /// ([`EventType::Taken`]), or a negative errno.
+    #[napi(ts_return_type = "(text: string, count: number) => number")]
+    pub fn json_sender(&self) -> TextFunction {
+        let endpoint = Rc::clone(&self.endpoint);
+        TextFunction::new(move |text, count| {
+            endpoint.write(|core| text::send_json(core, text, count))
+        })
     }
 
     /// Sends one user message that is a string.
