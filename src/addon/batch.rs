@@ -19,6 +19,16 @@ pub struct Batch<'scope> {
     ascii: bool,
     /// All that could be checked is well-formed.
     well_formed: bool,
+    /// There was no number for a descriptor.
+    starved: bool,
+}
+
+/// What a [`Batch`] has become.
+pub struct Finished<'scope> {
+    pub items: Vec<Item<'scope>>,
+    pub scratch: Vec<u8>,
+    pub well_formed: bool,
+    pub starved: bool,
 }
 
 /// Something to be handled once the channel can be used again.
@@ -35,7 +45,8 @@ impl<'scope> Batch<'scope> {
     /// `scratch` is empty, and given back by [`finish`](Self::finish).
     pub fn new(scope: &'scope Scope<'scope>, scratch: Vec<u8>) -> Self {
         let items = Vec::new();
-        Self { scope, items, json: scratch, count: 0, ascii: true, well_formed: true }
+        let (count, ascii, well_formed, starved) = (0, true, true, false);
+        Self { scope, items, json: scratch, count, ascii, well_formed, starved }
     }
 
     pub fn add(&mut self, frame: Frame<'_>) {
@@ -106,15 +117,17 @@ impl<'scope> Batch<'scope> {
     }
 
     fn handle(&mut self, event: EventType, value: Option<Value<'scope>>, fds: Vec<OwnedFd>) {
+        self.starved |= fds.is_empty();
         match value {
             Some(value) => self.items.push(Item::Handle(event, value, fds.into_iter().next())),
             None => self.well_formed = false,
         }
     }
 
-    /// No more frames are added. The items, the scratch, and whether all was well-formed.
-    pub fn finish(mut self) -> (Vec<Item<'scope>>, Vec<u8>, bool) {
+    /// No more frames are added.
+    pub fn finish(mut self) -> Finished<'scope> {
         self.end_json();
-        (self.items, self.json, self.well_formed)
+        let Self { items, json: scratch, well_formed, starved, .. } = self;
+        Finished { items, scratch, well_formed, starved }
     }
 }

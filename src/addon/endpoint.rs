@@ -11,7 +11,7 @@ use std::rc::{Rc, Weak};
 use napi::bindgen_prelude::Env;
 use serde::Serialize;
 
-use super::batch::{Batch, Item};
+use super::batch::{Batch, Finished, Item};
 use super::callback::{Callback, Scope, Text, event_loop};
 use super::event::Event;
 use super::text;
@@ -155,11 +155,7 @@ impl Endpoint {
 
     pub fn send_string(&self, string: &Text<'_>) -> i64 {
         let mut scratch = self.units.borrow_mut();
-        let result = self.write(|core| text::send_string(core, string, &mut scratch));
-        if scratch.capacity() > KEPT_UNITS {
-            *scratch = Vec::new();
-        }
-        result
+        self.write(|core| text::send_string(core, string, &mut scratch))
     }
 
     pub fn write(&self, write: impl FnOnce(&mut Core) -> io::Result<()>) -> i64 {
@@ -279,13 +275,18 @@ impl Endpoint {
             Some(core) => core.receive(|frame| batch.add(frame)),
             None => return Ok(Left::End),
         };
-        let (items, scratch, well_formed) = batch.finish();
+        let Finished { items, scratch, well_formed, starved } = batch.finish();
         self.scratch.replace(scratch);
         // All of them are told, even if the first one makes JavaScript close the channel.
         self.reading.set(true);
         let well_formed = items.into_iter().all(|item| self.dispatch(scope, item)) && well_formed;
         self.reading.set(false);
-        if well_formed { result } else { Err(io::ErrorKind::InvalidData.into()) }
+        match result {
+            _ if !well_formed => Err(io::ErrorKind::InvalidData.into()),
+            // It is sent again, and the program needs a turn to close something before that.
+            Ok(Left::Nothing) if starved => Ok(Left::More),
+            result => result,
+        }
     }
 
     /// Returns whether the item was well-formed.
@@ -392,6 +393,3 @@ impl Endpoint {
         self.core.borrow().as_ref().map_or(0, Core::unsent)
     }
 }
-
-/// Memory for longer strings is given back.
-const KEPT_UNITS: usize = 2 * 1024 * 1024;

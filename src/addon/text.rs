@@ -13,6 +13,9 @@ const MEASURED: usize = 64 * 1024;
 /// How much of a string is looked at before all of it is believed to be ASCII.
 const PROBED: usize = 2048;
 
+/// Memory for longer strings is given back.
+const KEPT_UNITS: usize = 2 * 1024 * 1024;
+
 /// Sends JSON texts.
 pub fn send_json(channel: &mut Channel, text: &Text<'_>, count: u32) -> io::Result<()> {
     let units = text.units();
@@ -43,15 +46,23 @@ pub fn send_string(
         }
     }
     text.write_utf16(scratch);
+    let result = send_units(channel, scratch);
+    if scratch.capacity() > KEPT_UNITS {
+        *scratch = Vec::new();
+    }
+    result
+}
+
+fn send_units(channel: &mut Channel, units: &[u16]) -> io::Result<()> {
     // One loop without a branch in it, which the compiler makes short work of.
-    let latin1 = scratch.iter().fold(0, |all, unit| all | unit) < 256;
+    let latin1 = units.iter().fold(0, |all, unit| all | unit) < 256;
     let (kind, size) =
-        if latin1 { (Kind::Latin1, scratch.len()) } else { (Kind::Utf16, 2 * scratch.len()) };
+        if latin1 { (Kind::Latin1, units.len()) } else { (Kind::Utf16, 2 * units.len()) };
     let fill = |buffer: &mut [u8]| {
         if latin1 {
-            narrow(scratch, buffer);
+            narrow(units, buffer);
         } else {
-            widen(scratch, buffer);
+            widen(units, buffer);
         }
         Some((kind, size))
     };
