@@ -54,7 +54,9 @@ function sandbox(t, files = {}) {
       const terminal = start(t, '/dev/null', {
         cwd: directory,
         ...options,
-        command: ['script', '-qefc', words],
+        // Without exec, a shell such as dash stays between, and ends with 130 for a Ctrl-C though
+        // the command that it has waited for did not.
+        command: ['script', '-qefc', `exec ${words}`],
         env: { ...env, TERM: 'xterm', ...options?.env },
         stdin: 'pipe',
       });
