@@ -7,7 +7,8 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 
-const { eventsIn, fixture, runToEnd, temporary } = require('./helpers/messages');
+const { eventsIn, fixture, runToEnd } = require('./helpers/messages');
+const { temporary } = require('./helpers/temporary');
 const { start } = require('./helpers/program');
 
 /** Enough for a process that runs Node, and soon used up. */

@@ -9,7 +9,7 @@ const { test } = require('node:test');
 
 const { io } = require('socket.io-client');
 
-const { load, supervised } = require('./helpers/supervised.js');
+const { load, supervised, untilStopped } = require('./helpers/supervised.js');
 
 const RELOADS = 3;
 
@@ -82,14 +82,13 @@ async function reloadUnder({ program, tell }, loads, check = () => {}) {
  * server has not looked at it, and sent again, as browsers and proxies do.
  */
 function http2Load(authority, { clients, streams }) {
-  let stopped = false;
   const result = { answered: 0, refused: 0, failures: [], workers: new Set() };
   const fail = ({ code, message }) => {
     if (message.endsWith('NGHTTP2_REFUSED_STREAM')) result.refused++;
     else result.failures.push(`${code} ${message}`);
   };
 
-  const client = async () => {
+  const client = async (isOver) => {
     let session;
     const connected = () => {
       if (!session || session.closed || session.destroyed) {
@@ -98,7 +97,7 @@ function http2Load(authority, { clients, streams }) {
       return session;
     };
     const askAgain = async () => {
-      while (!stopped) {
+      while (!isOver()) {
         try {
           const stream = connected().request({ ':path': '/' });
           let body = '';
@@ -113,15 +112,7 @@ function http2Load(authority, { clients, streams }) {
     await Promise.all(Array.from({ length: streams }, askAgain));
     session.close();
   };
-  const running = Array.from({ length: clients }, client);
-  return {
-    result,
-    async stop() {
-      stopped = true;
-      await Promise.all(running);
-      return result;
-    },
-  };
+  return untilStopped(result, Array(clients).fill(client));
 }
 
 /**

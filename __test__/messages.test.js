@@ -5,7 +5,8 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 
-const { runToEnd, temporary } = require('./helpers/messages');
+const { runToEnd } = require('./helpers/messages');
+const { temporary } = require('./helpers/temporary');
 
 const MEGABYTE = 1_000_000;
 const GIBIBYTE = 1024 ** 3;

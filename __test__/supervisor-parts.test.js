@@ -16,11 +16,11 @@ const { logEvents } = require('../lib/supervisor/log.js');
 const { resolveOptions } = require('../lib/supervisor/options.js');
 const { Queue } = require('../lib/supervisor/queue.js');
 const { Tail } = require('../lib/supervisor/tail.js');
+const { temporary } = require('./helpers/temporary.js');
 
 describe('the number of CPUs', () => {
   const cpusWith = (t, files) => {
-    const root = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-'));
-    t.after(() => fs.rmSync(root, { recursive: true }));
+    const root = temporary(t);
     for (const [name, content] of Object.entries(files)) {
       fs.mkdirSync(path.join(root, path.dirname(name)), { recursive: true });
       fs.writeFileSync(path.join(root, name), content);

@@ -4,11 +4,11 @@
 
 const assert = require('node:assert');
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
 const { test } = require('node:test');
 
 const { load, request, supervised } = require('./helpers/supervised.js');
+const { temporary } = require('./helpers/temporary.js');
 
 test('ten reloads in a row under load lose no request', async (t) => {
   const { port, program, tell } = await supervised(t, { workers: 2 });
@@ -108,9 +108,7 @@ test('with parallel, so many workers start at a time', async (t) => {
 
 /** A file with that content, which is gone when the test is over. */
 function temporaryFile(t, content) {
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-'));
-  t.after(() => fs.rmSync(directory, { recursive: true }));
-  const file = path.join(directory, 'version');
+  const file = path.join(temporary(t), 'version');
   fs.writeFileSync(file, content);
   return file;
 }

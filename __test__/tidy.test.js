@@ -187,7 +187,7 @@ const RULES = [
     in: /./,
     of: asIs,
     never: /(?<![\w.@-])\/(?:root|home|work|Users)\/[\w.]|\b[A-Z]:\\\\?Users/g,
-    good: { 'lib/a.js': "require('../work/a'); // https://a.b/home/c" },
+    good: { 'lib/a.js': "require('../users/a'); // https://a.b/home/c" },
     bad: { 'README.md': `see ${'/home'}/me/app`, '.ci/run': `cd ${'/root'}/x` },
   },
   {

@@ -152,9 +152,10 @@ function fork(env) {
   const id = ++lastId;
   /** @type {import('../native').WorkerLink} */
   let link;
+  let advanced;
   try {
     setupPrimary();
-    const advanced = cluster.settings.serialization === 'advanced';
+    advanced = cluster.settings.serialization === 'advanced';
     link = native.openWorker(id, advanced, (type, first, second) => {
       onEvent(worker, link, channel, type, first, second);
     });
@@ -162,7 +163,6 @@ function fork(env) {
     if (!NO_DESCRIPTORS.has(/** @type {any} */ (error).code)) throw error;
     return forkInVain(id, /** @type {any} */ (error));
   }
-  const advanced = cluster.settings.serialization === 'advanced';
   const child = spawnOrRemove(id, env, link);
   internals.expectChannelEnd(child);
   const channel = new Channel(child, link.channel(), advanced, {

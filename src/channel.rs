@@ -31,8 +31,7 @@ use crate::sys::ring::{self, Reader, Writer};
 const ROOM: u32 = 2 * 1024 * 1024;
 
 /// So much that is unread counts as taken, as if a socket held it.
-const ALLOWANCE: usize = 208 * 1024;
-const ALLOWANCE_BELOW: u32 = 208 * 1024 + 1;
+const ALLOWANCE: u32 = 208 * 1024;
 
 /// Frames up to this size begin anew at the begin of an empty ring. For others that would take the
 /// room of several.
@@ -137,12 +136,12 @@ impl Channel {
     /// tells when that has changed.
     pub fn pending(&mut self) -> usize {
         let unsent = self.unsent();
-        if unsent == 0 && self.writer.unread_at_most() <= ALLOWANCE {
+        if unsent == 0 && self.writer.unread_at_most() <= ALLOWANCE as usize {
             return 0;
         }
-        let unread = self.writer.unread().saturating_sub(ALLOWANCE);
+        let unread = self.writer.unread().saturating_sub(ALLOWANCE as usize);
         // What is unsent waits for room in any case.
-        if unsent > 0 || (unread > 0 && self.writer.wait_for_room(ALLOWANCE_BELOW)) {
+        if unsent > 0 || (unread > 0 && self.writer.wait_for_room(ALLOWANCE + 1)) {
             unsent + unread
         } else {
             0
@@ -150,8 +149,8 @@ impl Channel {
     }
 
     /// Writes a frame, as much of it as there is room for; the rest is kept for
-    /// [`flush`](Self::flush), with duplicates of the descriptors if need be. `InvalidInput` for a payload over the limit, `BrokenPipe` if the
-    /// other end is closed: nothing was written.
+    /// [`flush`](Self::flush), with duplicates of the descriptors if need be. `InvalidInput` for a
+    /// payload over the limit, `BrokenPipe` if the other end is closed: nothing was written.
     pub fn send(
         &mut self,
         kind: Kind,
@@ -276,8 +275,8 @@ impl Channel {
         self.outgoing.first().is_some_and(|chunk| !chunk.fds.is_empty())
     }
 
-    /// Reads what is there (a bounded amount, unless the other end is closed) and calls `deliver` for
-    /// each whole frame.
+    /// Reads what is there (a bounded amount, unless the other end is closed) and calls `deliver`
+    /// for each whole frame.
     ///
     /// `InvalidData` for bytes that are no frame; what came before them has been delivered.
     pub fn receive(&mut self, deliver: impl FnMut(Frame<'_>)) -> io::Result<Left> {

@@ -117,8 +117,8 @@ impl Handoff {
         &self.page
     }
 
-    /// Sends a connection; `bound` if no other worker may have it. `WouldBlock`, or any other error:
-    /// it was not sent, nothing is lost.
+    /// Sends a connection; `bound` if no other worker may have it. `WouldBlock`, or any other
+    /// error: it was not sent, nothing is lost.
     pub fn hand(
         &mut self,
         listener: ListenerId,

@@ -303,8 +303,8 @@ impl Primary {
         (resume, unread || returns || self.groups.values().any(Group::needs_time))
     }
 
-    /// Whether a worker other than `id` could take a connection of that listener. One that is closed
-    /// has nobody to wait for: its connections are to be closed.
+    /// Whether a worker other than `id` could take a connection of that listener. One that is
+    /// closed has nobody to wait for: its connections are to be closed.
     fn somebody_else_can(&mut self, listener: ListenerId, id: WorkerId, now: Instant) -> bool {
         let Some(group) = self.groups.get(&listener) else { return true };
         let mut workers =
@@ -316,8 +316,8 @@ impl Primary {
         self.groups.values().filter(|group| group.is_stalled()).map(|group| group.id).collect()
     }
 
-    /// A connection to a listener that is closed by now is closed as well. `worker`: who had it, and
-    /// keeps it if it was bound to that one.
+    /// A connection to a listener that is closed by now is closed as well. `worker`: who had it,
+    /// and keeps it if it was bound to that one.
     fn put_back(&mut self, taken: TakenBack, worker: Option<WorkerId>) -> Option<ListenerId> {
         let owner = worker.filter(|_| taken.bound);
         self.groups.get_mut(&taken.listener)?.put_back(taken.connection, owner);

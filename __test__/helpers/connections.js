@@ -5,11 +5,11 @@
 
 const fs = require('node:fs');
 const net = require('node:net');
-const os = require('node:os');
 const path = require('node:path');
 const { setImmediate: nextTurn } = require('node:timers/promises');
 
 const { start } = require('./program');
+const { temporary } = require('./temporary');
 
 module.exports = {
   ask,
@@ -33,13 +33,6 @@ const PATIENCE = 20_000;
 /** The path of a fixture. @param {string} name */
 function fixture(name) {
   return path.join(__dirname, '..', 'fixtures', 'connections', name);
-}
-
-/** A temporary directory of the test's own. @param {import('node:test').TestContext} t */
-function temporary(t) {
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'rc-connections-'));
-  t.after(() => fs.rmSync(directory, { recursive: true, force: true }));
-  return directory;
 }
 
 /** Where a server can listen on a Unix socket. @param {import('node:test').TestContext} t */

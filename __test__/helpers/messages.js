@@ -2,24 +2,15 @@
 
 // For the tests of messages: programs of fixtures/messages/, which take their options as JSON.
 
-const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
 
 const { start } = require('./program');
 
-module.exports = { eventsIn, fixture, runToEnd, startFixture, temporary };
+module.exports = { eventsIn, fixture, runToEnd, startFixture };
 
 /** The path of a fixture. @param {string} name */
 function fixture(name) {
   return path.join(__dirname, '..', 'fixtures', 'messages', name);
-}
-
-/** A temporary directory of the test's own. @param {import('node:test').TestContext} t */
-function temporary(t) {
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'rc-messages-'));
-  t.after(() => fs.rmSync(directory, { recursive: true, force: true }));
-  return directory;
 }
 
 /** Starts a fixture. @param {object} [how] options of `start` */

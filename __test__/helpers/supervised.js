@@ -8,7 +8,7 @@ const path = require('node:path');
 
 const { start } = require('./program.js');
 
-module.exports = { load, request, supervised };
+module.exports = { load, request, supervised, untilStopped };
 
 const FIXTURES = path.join(__dirname, '../fixtures/supervisor');
 
@@ -75,11 +75,10 @@ function request({ agent = false, body: sentBody, tls = false, ...options }) {
  * how many of each kind, and what they ask for
  */
 function load(port, { keepAlive = 0, oneShot = 0, ...wanted }) {
-  let stopped = false;
   const result = { answered: 0, failures: [], workers: new Set() };
   const { Agent } = wanted.tls ? https : http;
-  const client = async (agent) => {
-    while (!stopped) {
+  const client = (agent) => async (isOver) => {
+    while (!isOver()) {
       try {
         const { body, status } = await request({ port, agent, ...wanted });
         if (status !== 200) throw new Error(`status ${status}`);
@@ -91,16 +90,26 @@ function load(port, { keepAlive = 0, oneShot = 0, ...wanted }) {
     }
     agent.destroy?.();
   };
-  const running = [
+  return untilStopped(result, [
     ...Array.from({ length: keepAlive }, () =>
       client(new Agent({ keepAlive: true, maxSockets: 1 })),
     ),
     ...Array.from({ length: oneShot }, () => client(false)),
-  ];
+  ]);
+}
+
+/**
+ * Runs clients, each a function that goes on until what it is called with says that it is over.
+ * @param {object} result what they count in
+ * @param {((isOver: () => boolean) => Promise<void>)[]} clients
+ */
+function untilStopped(result, clients) {
+  let over = false;
+  const running = clients.map((client) => client(() => over));
   return {
     result,
     async stop() {
-      stopped = true;
+      over = true;
       await Promise.all(running);
       return result;
     },

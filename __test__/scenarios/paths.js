@@ -10,6 +10,23 @@ const { ask, factsOf, once, times, underBothPolicies } = require('../helpers/sce
 
 const hello = (socket) => socket.end('hello');
 
+/** A server on a socket that its primary has inherited, until that one's parent says so. */
+const onInherited = {
+  async primary({ cluster, log }) {
+    const worker = cluster.fork();
+    const [address] = await once(worker, 'listening');
+    log(address);
+    process.send('ready');
+    await once(process, 'message');
+    worker.disconnect();
+    log(await once(worker, 'exit'));
+    process.disconnect();
+  },
+  worker({ log }) {
+    const server = net.createServer(hello).listen({ fd: 3 }, () => log(server.address()));
+  },
+};
+
 const common = () => ({
   'a socket in the file system is shared, and gone when the workers are': {
     async primary({ cluster, log, tmp }) {
@@ -84,6 +101,7 @@ const common = () => ({
   },
 
   'a descriptor means one of the primary, which inherited it': {
+    ...onInherited,
     async parent({ log, start }) {
       const server = net.createServer().listen(0, '127.0.0.1');
       await once(server, 'listening');
@@ -96,22 +114,10 @@ const common = () => ({
       primary.send('end');
       log(await once(primary, 'exit'));
     },
-    async primary({ cluster, log }) {
-      const worker = cluster.fork();
-      const [address] = await once(worker, 'listening');
-      log(address);
-      process.send('ready');
-      await once(process, 'message');
-      worker.disconnect();
-      log(await once(worker, 'exit'));
-      process.disconnect();
-    },
-    worker({ log }) {
-      const server = net.createServer(hello).listen({ fd: 3 }, () => log(server.address()));
-    },
   },
 
   'a descriptor may be of a socket in the file system': {
+    ...onInherited,
     async parent({ log, start, tmp }) {
       const file = path.join(tmp, 'socket');
       const server = net.createServer().listen(file);
@@ -125,19 +131,6 @@ const common = () => ({
       log(await ask({ path: `${file} elsewhere` }));
       primary.send('end');
       log(await once(primary, 'exit'));
-    },
-    async primary({ cluster, log }) {
-      const worker = cluster.fork();
-      const [address] = await once(worker, 'listening');
-      log(address);
-      process.send('ready');
-      await once(process, 'message');
-      worker.disconnect();
-      log(await once(worker, 'exit'));
-      process.disconnect();
-    },
-    worker({ log }) {
-      const server = net.createServer(hello).listen({ fd: 3 }, () => log(server.address()));
     },
   },
 

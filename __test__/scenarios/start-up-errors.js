@@ -112,9 +112,11 @@ scenarios['a fork without a free descriptor is an error event, and the next one 
     log(Object.keys(cluster.workers));
     const next = cluster.fork();
     await once(next, 'online');
-    next.kill();
-    await once(next, 'exit');
+    next.process.kill('SIGKILL');
+    log(await once(next, 'exit'));
   },
+  // Stays until it is killed.
+  worker: () => process.on('message', () => {}),
 };
 
 module.exports = scenarios;

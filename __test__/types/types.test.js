@@ -7,9 +7,10 @@
 const assert = require('node:assert');
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
 const { test } = require('node:test');
+
+const { temporary } = require('../helpers/temporary');
 
 const root = path.join(__dirname, '..', '..');
 const TYPES = { 20: 'types-node-20', 22: 'types-node-22', 24: 'types-node-24', 26: '@types/node' };
@@ -77,8 +78,7 @@ test('a program that breaks the types does not compile', (t) => {
 
 /** An empty project with the package and these types in its node_modules. */
 function project(t, types) {
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-types-'));
-  t.after(() => fs.rmSync(directory, { recursive: true, force: true }));
+  const directory = temporary(t);
   const installed = path.join(directory, 'node_modules', 'rust-cluster');
   fs.mkdirSync(installed, { recursive: true });
   fs.mkdirSync(path.join(installed, 'lib/supervisor'), { recursive: true });

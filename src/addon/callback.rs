@@ -269,8 +269,8 @@ impl FromNapiValue for Text<'_> {
 /// What a [`TextFunction`] does with a string and a number.
 pub type OnText = Box<dyn Fn(&Text<'_>, u32) -> i64>;
 
-/// A function for JavaScript, `(text, number) => number`. A method of a class does the same, but each
-/// call of one looks up its object, which takes longer than to send a short message.
+/// A function for JavaScript, `(text, number) => number`. A method of a class does the same, but
+/// each call of one looks up its object, which takes longer than to send a short message.
 pub struct TextFunction(OnText);
 
 impl TextFunction {

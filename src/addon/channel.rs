@@ -88,8 +88,8 @@ impl Channel {
         self.endpoint.set_ref(referenced);
     }
 
-    /// Ends the channel. What was sent still leaves; returns whether all has left. If not, there are
-    /// events of that, and of its end.
+    /// Ends the channel. What was sent still leaves; returns whether all has left. If not, there
+    /// are events of that, and of its end.
     #[napi]
     pub fn close(&self) -> bool {
         self.endpoint.close()

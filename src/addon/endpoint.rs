@@ -147,8 +147,8 @@ impl Endpoint {
         }
     }
 
-    /// Returns 0, or up to where all must have been taken for this to be (see [`Event::Taken`]), or a
-    /// negative errno.
+    /// Returns 0, or up to where all must have been taken for this to be (see [`Event::Taken`]), or
+    /// a negative errno.
     pub fn send(&self, kind: Kind, count: u32, payload: &[&[u8]], fds: &[BorrowedFd<'_>]) -> i64 {
         self.write(|core| core.send(kind, count, payload, fds))
     }

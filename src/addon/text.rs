@@ -6,8 +6,8 @@ use super::callback::Text;
 use crate::channel::Channel;
 use crate::protocol::Kind;
 
-/// From so many code units on it is worth to look how many bytes a text has in UTF-8: less than that
-/// costs less than three times its room.
+/// From so many code units on it is worth to look how many bytes a text has in UTF-8: less than
+/// that costs less than three times its room.
 const MEASURED: usize = 64 * 1024;
 
 /// How much of a string is looked at before all of it is believed to be ASCII.

@@ -11,8 +11,8 @@ use crate::protocol::{FrameHeader, Kind};
 use crate::sys::fd;
 use crate::sys::ring::{self, Reader};
 
-/// How much is delivered on one call of [`Incoming::receive`], unless a single frame is longer or the
-/// other end is closed: the rest waits its turn behind the loop's other work.
+/// How much is delivered on one call of [`Incoming::receive`], unless a single frame is longer or
+/// the other end is closed: the rest waits its turn behind the loop's other work.
 pub const READ_BOUND: usize = 64 * 1024;
 
 /// Frames from this size on are put together outside of the ring.

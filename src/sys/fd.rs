@@ -45,8 +45,8 @@ pub fn borrow<R>(raw: RawFd, act: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Resul
     if raw < 0 {
         return Err(Errno::EBADF.into());
     }
-    // SAFETY: for as long as `act` runs, and on the thread that owns it; F_GETFD fails with EBADF if
-    // it is not open.
+    // SAFETY: for as long as `act` runs, and on the thread that owns it; F_GETFD fails with EBADF
+    // if it is not open.
     let borrowed = unsafe { BorrowedFd::borrow_raw(raw) };
     fcntl(borrowed, FcntlArg::F_GETFD)?;
     Ok(act(borrowed))

@@ -131,15 +131,15 @@ impl Writer {
         self.positions.publish(self.tail)
     }
 
-    /// Whether the reader will wake this process when less than `below` bytes are unread; `false` if
-    /// that is so already.
+    /// Whether the reader will wake this process when less than `below` bytes are unread; `false`
+    /// if that is so already.
     #[must_use]
     pub fn wait_for_room(&mut self, below: u32) -> bool {
         self.positions.wait_for_room(self.tail, below)
     }
 
-    /// If it is time to go on at the begin of the memory: writes what `header` makes of the number of
-    /// bytes that are skipped for it, itself among them.
+    /// If it is time to go on at the begin of the memory: writes what `header` makes of the number
+    /// of bytes that are skipped for it, itself among them.
     pub fn rewind<const SIZE: usize>(&mut self, header: impl FnOnce(usize) -> Option<[u8; SIZE]>) {
         let offset = self.offset();
         if offset < REWIND || self.used() > 0 {
@@ -187,7 +187,8 @@ impl Reader {
         self.positions.tail() != self.seen
     }
 
-    /// The first `length` bytes are not needed any more. Returns whether the writer has to be woken.
+    /// The first `length` bytes are not needed any more. Returns whether the writer has to be
+    /// woken.
     #[must_use]
     pub fn give_back(&mut self, length: usize) -> bool {
         self.head = self.head.wrapping_add(length as u64);

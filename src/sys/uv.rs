@@ -54,7 +54,8 @@ impl Loop {
 /// What a [`Poll`] has seen: its descriptor is readable, or an error will be read from it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ready {
-    /// After an error (of the other end, which died) libuv watches nothing until it is told to again.
+    /// After an error (of the other end, which died) libuv watches nothing until it is told to
+    /// again.
     pub stopped: bool,
 }
 

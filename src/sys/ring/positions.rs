@@ -1,7 +1,7 @@
 //! Where the writer and the reader of a ring are, and who has to wake whom.
 //!
 //! Compiled twice: with the atomics of the standard library, and, in the test of [`super`], with
-//! those of `loom`, which runs every interleaving.
+//! those of `loom`, which runs the interleavings: see `model.rs`.
 
 use super::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
@@ -24,9 +24,10 @@ pub struct Positions {
     writer_waits: Alone<AtomicU32>,
 }
 
-/// Both sides do «say it, then look at what the other has said», each with a fence in between: so at
-/// least one of them sees the other's, and nobody waits for somebody who does not know. The flags
-/// are changed by `swap` alone, which cannot overtake another's: loom would let a `store` do so.
+/// Both sides do «say it, then look at what the other has said», each with a fence in between: so
+/// at least one of them sees the other's, and nobody waits for somebody who does not know. The
+/// flags are changed by `swap` alone, which cannot overtake another's: loom would let a `store` do
+/// so.
 impl Positions {
     /// What the reader has given back. The writer may overwrite all before it.
     pub fn head(&self) -> u64 {
