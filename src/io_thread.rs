@@ -228,15 +228,17 @@ impl Shared {
 
 /// Accepts from one listener until it is closed.
 async fn accept(shared: Rc<Shared>, id: ListenerId, socket: Rc<OwnedFd>, resumed: Rc<Notify>) {
-    let Ok(socket) = Readiness::new(socket) else {
-        return;
-    };
+    let mut watched = None;
     loop {
         // Nobody listens yet, or nobody can take more: the kernel's backlog keeps the clients.
         let outcome = shared.primary.borrow_mut().accept(id);
         match outcome {
             Accepted::All => {
                 shared.busy.notify_one();
+                let Some(socket) = watch(&mut watched, &socket) else {
+                    tokio::time::sleep(EXHAUSTION_PAUSE).await;
+                    continue;
+                };
                 tokio::select! {
                     ready = socket.wait() => if !ready { return },
                     () = resumed.notified() => {}
@@ -244,6 +246,8 @@ async fn accept(shared: Rc<Shared>, id: ListenerId, socket: Rc<OwnedFd>, resumed
             }
             Accepted::Paused => {
                 shared.busy.notify_one();
+                // Or each client that comes would wake this thread, which can do nothing for it.
+                watched = None;
                 resumed.notified().await;
             }
             Accepted::Some => {
@@ -257,6 +261,14 @@ async fn accept(shared: Rc<Shared>, id: ListenerId, socket: Rc<OwnedFd>, resumed
             Accepted::Gone => return,
         }
     }
+}
+
+/// Registers the socket, unless it is. `None` if the system has no memory for that.
+fn watch<'a>(watched: &'a mut Option<Readiness>, socket: &Rc<OwnedFd>) -> Option<&'a Readiness> {
+    if watched.is_none() {
+        *watched = Readiness::new(Rc::clone(socket)).ok();
+    }
+    watched.as_ref()
 }
 
 /// Reads what one worker sends back. Ends by being aborted.
