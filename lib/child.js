@@ -34,6 +34,9 @@ const indexes = new Map();
 /** @type {import('../native').Worker} */
 let native;
 
+/** How many connections are open here: one number, which the primary sees. @type {Uint32Array} */
+let openConnections;
+
 /** @type {InstanceType<typeof Channel>} */
 let channel;
 
@@ -47,6 +50,7 @@ let worker;
 function connect(fd) {
   internals.removeBuiltinWorkerListeners();
   native = new addon.Worker(fd, onEvent);
+  openConnections = native.openConnections;
   channel = new Channel(process, native.channel(), native.advanced, {
     beforeClose: () => native.goodbye(),
   });
@@ -285,7 +289,7 @@ function publishConnections() {
   for (const { owner, balanced } of servers.values()) {
     if (balanced) open += internals.connectionsOf(owner);
   }
-  native.setOpenConnections(open);
+  openConnections[0] = open;
 }
 
 /** Before Node 21 a `maxConnections` of 0 meant that there is no limit. */

@@ -108,7 +108,7 @@ impl Handoff {
     pub fn load(&mut self) -> u64 {
         self.forget_read();
         let open = self.page.open_connections.load(Ordering::Relaxed);
-        open.saturating_add(self.unread.len() as u64)
+        u64::from(open) + self.unread.len() as u64
     }
 
     /// What the worker publishes of itself.

@@ -3,7 +3,7 @@
 //!
 //! No system call is made for any of this, so it costs a connection nothing.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::sys::memory::Shareable;
 
@@ -19,12 +19,12 @@ pub struct WorkerPage {
     pub phase: AtomicU64,
     /// `phase` when the last unit was taken.
     pub read_phase: AtomicU64,
-    /// Connections handed to this worker's servers and not closed yet.
-    pub open_connections: AtomicU64,
     /// What the primary waits for: 0 is nothing, a sequence number that this unit is taken, and
     /// [`WANTED_TO_TURN`] that the loop turns. The worker clears it and sends
     /// [`Return::Free`](crate::protocol::Return::Free).
     pub wanted: AtomicU64,
+    /// Connections handed to this worker's servers and not closed yet. JavaScript counts them.
+    pub open_connections: AtomicU32,
 }
 
 /// See [`WorkerPage::wanted`]; greater than any sequence number.

@@ -5,6 +5,7 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use crate::protocol::{ListenerId, Return, Unit};
@@ -24,13 +25,13 @@ pub enum Taken {
 
 pub struct Worker {
     connections: OwnedFd,
-    page: Shared<WorkerPage>,
+    page: Rc<Shared<WorkerPage>>,
 }
 
 impl Worker {
     /// From the two descriptors of the primary's `Hello`.
     pub fn new(connections: OwnedFd, page: &OwnedFd) -> io::Result<Self> {
-        let page = Shared::open(page)?;
+        let page = Rc::new(Shared::open(page)?);
         Ok(Self { connections, page })
     }
 
@@ -88,9 +89,10 @@ impl Worker {
         Ok(())
     }
 
-    /// Publishes how many connections of this worker's servers are open.
-    pub fn set_open_connections(&self, count: u32) {
-        self.page.open_connections.store(count.into(), Ordering::Relaxed);
+    /// What this worker publishes.
+    #[must_use]
+    pub fn page(&self) -> Rc<Shared<WorkerPage>> {
+        Rc::clone(&self.page)
     }
 
     fn tell_if_wanted(&self, is_due: impl Fn(u64) -> bool) {

@@ -5,11 +5,13 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr;
+use std::rc::Rc;
+use std::sync::atomic::AtomicU32;
 
 use napi::JsValue;
 use napi::bindgen_prelude::{
-    Env, FromNapiValue, Function, Result, ToNapiValue, TypeName, ValidateNapiValue, ValueType,
-    check_status, sys,
+    Env, FromNapiValue, Function, Result, ToNapiValue, TypeName, Uint32Array, ValidateNapiValue,
+    ValueType, check_status, sys,
 };
 
 use super::event::EventType;
@@ -347,6 +349,18 @@ unsafe extern "C" fn free_function(
 ) {
     // SAFETY: made in `to_napi_value`; Node calls this once, when nobody has the function any more.
     drop(unsafe { Box::from_raw(data.cast::<OnText>()) });
+}
+
+/// A number of `owner`'s as an array of one element, which JavaScript may write at any time. It
+/// costs nothing, while a method that is told the number takes as long as a short system call.
+pub fn shared_number<T: 'static>(
+    owner: Rc<T>,
+    number: impl FnOnce(&T) -> &AtomicU32,
+) -> Uint32Array {
+    let address = number(&owner).as_ptr();
+    // SAFETY: it is where it is until `owner` goes, which is when the array does; JavaScript writes
+    // it on the thread of `owner`, and what reads it elsewhere does so atomically.
+    unsafe { Uint32Array::with_external_data(address, 1, move |_, _| drop(owner)) }
 }
 
 /// The event loop of the calling thread.

@@ -285,8 +285,8 @@ impl WorkerLink {
 
     /// Open connections of the worker's servers, as the worker counts them.
     #[napi(getter)]
-    pub fn connections(&self) -> i64 {
-        i64::try_from(self.page.open_connections.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
+    pub fn connections(&self) -> u32 {
+        self.page.open_connections.load(Ordering::Relaxed)
     }
 
     /// Makes an event loop that waits turn once.

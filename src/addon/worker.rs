@@ -4,10 +4,10 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
-use napi::bindgen_prelude::{Env, Error, Result};
+use napi::bindgen_prelude::{Env, Error, Result, Uint32Array};
 use napi_derive::napi;
 
-use super::callback::{Callback, OnEvent, event_loop};
+use super::callback::{Callback, OnEvent, event_loop, shared_number};
 use super::channel::Channel;
 use super::endpoint::Endpoint;
 use super::event::Event;
@@ -235,10 +235,10 @@ impl Worker {
         Ok(())
     }
 
-    /// Publishes how many connections this worker's servers have open.
-    #[napi]
-    pub fn set_open_connections(&self, count: u32) {
-        self.connections.core.set_open_connections(count);
+    /// One number, which the primary sees: how many connections this worker's servers have open.
+    #[napi(getter)]
+    pub fn open_connections(&self) -> Uint32Array {
+        shared_number(self.connections.core.page(), |page| &page.open_connections)
     }
 
     /// A listening server keeps the event loop alive, as a real handle would.

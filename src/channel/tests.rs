@@ -84,7 +84,7 @@ fn what_a_socket_would_not_hold_is_pending_until_it_is_read() {
     a.send(Kind::Json, 1, &[&[1; 1000]], &[]).unwrap();
     assert_eq!(a.pending(), 0);
     a.send(Kind::Json, 1, &[&vec![1; 1_000_000]], &[]).unwrap();
-    assert_eq!((a.unsent(), a.pending() as u64), (0, a.sent() - ALLOWANCE as u64));
+    assert_eq!((a.unsent(), a.pending() as u64), (0, a.sent() - u64::from(ALLOWANCE)));
     assert!(!is_readable(a.waker()));
     drain(&mut b);
     assert!(is_readable(a.waker()), "that is told");
