@@ -1,7 +1,7 @@
 //! One listening socket, the workers that listen on it, and its connections from accept until a
 //! worker has been given them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,6 +24,10 @@ const MAX_WAITING_FOR_ONE: usize = 16;
 
 /// How many connections are accepted at a time, before other sockets get their turn.
 const MAX_ACCEPTED: usize = 64;
+
+/// A worker with so many in its socket has enough to do: it is told to accept more by itself when
+/// it has done that, which costs less than to send it some, and waits for nobody.
+const ENOUGH: usize = 4;
 
 /// How long a worker that has refused is left alone.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(5);
@@ -98,6 +102,9 @@ pub struct Group {
     /// Workers whose server was full. They are tried with one connection at a time, or one that
     /// nobody wants would go round without a pause.
     refusals: HashMap<WorkerId, Refusal>,
+    /// Workers that accept by themselves for as long as somebody waits. As long as all do, nothing
+    /// is accepted here.
+    fetching: HashSet<WorkerId>,
     pub paused: bool,
     /// Its last worker crashed; it ends then unless another one comes.
     pub lingers_until: Option<Instant>,
@@ -116,6 +123,7 @@ impl Group {
             waiting: VecDeque::new(),
             questions: 0,
             refusals: HashMap::new(),
+            fetching: HashSet::new(),
             paused: false,
             lingers_until: None,
         }
@@ -124,6 +132,7 @@ impl Group {
     pub fn remove(&mut self, worker: WorkerId) {
         self.members.remove(&worker);
         self.refusals.remove(&worker);
+        self.fetching.remove(&worker);
         if let Some(balancer) = &mut self.balancer {
             balancer.leave(worker);
         }
@@ -137,7 +146,13 @@ impl Group {
         self.waiting.push_back(Waiting { connection, place });
     }
 
+    /// The worker accepts no more by itself, or was not able to begin.
+    pub fn stop_fetching(&mut self, worker: WorkerId) {
+        self.fetching.remove(&worker);
+    }
+
     pub fn refused(&mut self, worker: WorkerId, now: Instant) {
+        self.stop_fetching(worker);
         self.refusals.insert(worker, Refusal { at: now, refused: true });
     }
 
@@ -176,7 +191,7 @@ impl Group {
         for _ in 0..MAX_ACCEPTED {
             // A policy that does not care about the client is asked first, so that a client whom
             // nobody can serve stays in the kernel's backlog.
-            let chosen = if sees_client { None } else { self.choose_or_want(workers) };
+            let chosen = if sees_client { None } else { self.choose_or_let_fetch(workers) };
             if chosen.is_none() && (!sees_client || self.waiting.len() >= MAX_WAITING) {
                 self.paused = true;
                 return Accepted::Paused;
@@ -184,9 +199,6 @@ impl Group {
             let connection = match self.listener.accept() {
                 Ok(connection) => connection,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Accepted::All,
-                // That client went away while it waited: the next one.
-                Err(error) if is_about_the_client(&error) => continue,
-                // No descriptor or no memory is left, or the socket is broken.
                 Err(_) => return Accepted::Exhausted,
             };
             let failed = if let Some(worker) = chosen {
@@ -289,6 +301,41 @@ impl Group {
         Ok(())
     }
 
+    /// The worker for whoever is next in the kernel's backlog. If there is none, those that are to
+    /// be served in turn are told to accept by themselves; one that is blocked will when it is not.
+    fn choose_or_let_fetch(&mut self, workers: &mut Workers<'_>) -> Option<WorkerId> {
+        if workers.options.policy != Policy::RoundRobin {
+            return self.choose_or_want(workers);
+        }
+        let needs_some = |group: &Self, worker, handoff: &mut Handoff| {
+            handoff.unread() < ENOUGH && !group.fetching.contains(&worker)
+        };
+        if let Some(worker) = self.choose_if(workers, needs_some) {
+            return Some(worker);
+        }
+        self.let_fetch(workers);
+        // One that could not be told may have gone on before it was asked to say so.
+        self.choose_if(workers, needs_some)
+    }
+
+    fn let_fetch(&mut self, workers: &mut Workers<'_>) {
+        for &worker in self.balancer.iter().flat_map(Balancer::workers) {
+            let (Some(handoff), Some(server)) =
+                (workers.handoffs.get_mut(&worker), self.members.get(&worker))
+            else {
+                continue;
+            };
+            // One that refuses what it is given would do so with what it fetches.
+            if self.fetching.contains(&worker) || self.refusals.contains_key(&worker) {
+                continue;
+            }
+            match handoff.let_fetch(self.id, *server, self.listener.as_fd(), workers.now) {
+                Ok(()) => drop(self.fetching.insert(worker)),
+                Err(_) => handoff.want(),
+            }
+        }
+    }
+
     /// The worker whose turn it is. If there is none, all are asked to say when they turn, and are
     /// looked at once more, because one may have turned in between.
     fn choose_or_want(&mut self, workers: &mut Workers<'_>) -> Option<WorkerId> {
@@ -301,6 +348,15 @@ impl Group {
     }
 
     fn choose(&mut self, workers: &mut Workers<'_>) -> Option<WorkerId> {
+        self.choose_if(workers, |_, _, _| true)
+    }
+
+    /// Of those that `may` take one.
+    fn choose_if(
+        &mut self,
+        workers: &mut Workers<'_>,
+        may: impl Fn(&Self, WorkerId, &mut Handoff) -> bool,
+    ) -> Option<WorkerId> {
         self.forget_refusals(workers);
         let (now, timeout) = (workers.now, workers.options.handoff_timeout);
         let by_load = workers.options.policy == Policy::LeastConnections;
@@ -312,6 +368,7 @@ impl Group {
                 return (Readiness::Unable, 0);
             }
             match handoff.readiness(now, timeout) {
+                _ if !may(self, worker, handoff) => (Readiness::Unable, 0),
                 Readiness::Unable => (Readiness::Unable, 0),
                 // The number says how occupied it is.
                 _ if by_load => (Readiness::Ready, handoff.load()),
@@ -346,26 +403,11 @@ impl Group {
     }
 }
 
-/// Errors of one connection rather than of the listening socket; see accept(2).
-fn is_about_the_client(error: &io::Error) -> bool {
-    use nix::libc::{
-        ECONNABORTED, EHOSTDOWN, EHOSTUNREACH, EINTR, ENETDOWN, ENETUNREACH, ENONET, ENOPROTOOPT,
-        EOPNOTSUPP, EPERM, EPROTO,
-    };
-    matches!(
-        error.raw_os_error(),
-        Some(
-            ECONNABORTED
-                | EHOSTDOWN
-                | EHOSTUNREACH
-                | EINTR
-                | ENETDOWN
-                | ENETUNREACH
-                | ENONET
-                | ENOPROTOOPT
-                | EOPNOTSUPP
-                | EPERM
-                | EPROTO
-        )
-    )
+impl Drop for Group {
+    fn drop(&mut self) {
+        // A worker may still have it, to accept by itself.
+        if self.balancer.is_some() {
+            self.listener.stop();
+        }
+    }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::balancer::Readiness;
-use crate::protocol::{ListenerId, Return, ServerId, Unit};
+use crate::protocol::{ListenerId, Parcel, Return, ServerId, Unit};
 use crate::shared::{WANTED_TO_TURN, WorkerPage};
 use crate::sys::fd;
 use crate::sys::memory::Shared;
@@ -98,17 +98,27 @@ impl Handoff {
         Readiness::Ready
     }
 
+    /// How much waits in its socket.
+    pub fn unread(&mut self) -> usize {
+        self.forget_read();
+        self.unread.len()
+    }
+
     /// Whether another connection may wait in its socket, be it blocked or not.
     pub fn has_room(&mut self) -> bool {
-        self.forget_read();
-        self.unread.len() < MAX_UNREAD
+        self.unread() < MAX_UNREAD
+    }
+
+    /// It has just accepted by itself, so as far as [`readiness`](Self::readiness) goes, it was sent
+    /// something.
+    pub fn has_fetched(&mut self, now: Instant) {
+        self.last_sent = Some(now);
     }
 
     /// Connections that it has open or has not taken yet.
     pub fn load(&mut self) -> u64 {
-        self.forget_read();
         let open = self.page.open_connections.load(Ordering::Relaxed);
-        u64::from(open) + self.unread.len() as u64
+        u64::from(open) + self.unread() as u64
     }
 
     /// What the worker publishes of itself.
@@ -128,8 +138,32 @@ impl Handoff {
         now: Instant,
     ) -> io::Result<()> {
         let sequence = self.last_sequence + 1;
-        let unit = Unit { sequence, listener, server }.encode();
-        fd::send(self.sender.as_fd(), &[IoSlice::new(&unit)], &[connection])?;
+        let unit = Unit { sequence, listener, server, parcel: Parcel::Connection };
+        self.send(unit, connection, bound, now)
+    }
+
+    /// Lets the worker accept from the listener by itself, after all that it was sent before, until
+    /// nobody waits there. Errors are those of [`hand`](Self::hand).
+    pub fn let_fetch(
+        &mut self,
+        listener: ListenerId,
+        server: ServerId,
+        socket: BorrowedFd<'_>,
+        now: Instant,
+    ) -> io::Result<()> {
+        let sequence = self.last_sequence + 1;
+        self.send(Unit { sequence, listener, server, parcel: Parcel::Listener }, socket, true, now)
+    }
+
+    fn send(
+        &mut self,
+        unit: Unit,
+        descriptor: BorrowedFd<'_>,
+        bound: bool,
+        now: Instant,
+    ) -> io::Result<()> {
+        let Unit { sequence, listener, .. } = unit;
+        fd::send(self.sender.as_fd(), &[IoSlice::new(&unit.encode())], &[descriptor])?;
         self.last_sequence = sequence;
         self.last_sent = Some(now);
         self.unread.push_back(Unread { sequence, sent: now, listener, bound });
@@ -138,8 +172,13 @@ impl Handoff {
 
     /// Whether anything sent has not been seen to be read.
     pub fn has_unread(&mut self) -> bool {
+        self.unread() > 0
+    }
+
+    /// Whether anything may become overdue.
+    pub fn may_be_overdue(&mut self) -> bool {
         self.forget_read();
-        !self.unread.is_empty()
+        self.unread.iter().any(|unread| !unread.bound)
     }
 
     /// Whether a connection waits for longer than `timeout` in front of a loop that does not turn.
@@ -172,10 +211,9 @@ impl Handoff {
                     break;
                 }
             };
-            // A poke of ours has no descriptor.
-            if let (Some(unit), Some(connection)) =
-                (Unit::decode(&buffer[..received.bytes]), received.fds.into_iter().next())
-            {
+            let unit = Unit::decode(&buffer[..received.bytes]);
+            let unit = unit.filter(|unit| unit.parcel == Parcel::Connection);
+            if let (Some(unit), Some(connection)) = (unit, received.fds.into_iter().next()) {
                 let mut bound = false;
                 self.unread.retain(|unread| {
                     bound |= unread.sequence == unit.sequence && unread.bound;
@@ -191,7 +229,8 @@ impl Handoff {
     /// and would count as blocked for as long as nothing else happens to it.
     fn poke(&self) {
         let (listener, server) = (ListenerId(0), ServerId(0));
-        let unit = Unit { sequence: self.last_sequence, listener, server }.encode();
+        let (sequence, parcel) = (self.last_sequence, Parcel::Nothing);
+        let unit = Unit { sequence, listener, server, parcel }.encode();
         // The socket is empty, so there is room; a worker that is dead needs none.
         let _ = fd::send(self.sender.as_fd(), &[IoSlice::new(&unit)], &[]);
     }

@@ -24,6 +24,7 @@ pub struct Listener {
     /// Shared with the one who waits for connections on it.
     socket: Rc<OwnedFd>,
     file: Option<PathBuf>,
+    inherited: bool,
     pub name: Option<SocketName>,
     pub pipe: bool,
 }
@@ -62,13 +63,22 @@ impl Listener {
         let name = socket_name(&socket).map_err(|_| Errno::EINVAL)?;
         fd::set_nonblocking(&socket)?;
         let pipe = name.is_none();
-        Ok(Self { socket: Rc::new(socket), file: None, name, pipe })
+        Ok(Self { socket: Rc::new(socket), file: None, inherited: true, name, pipe })
     }
 
     /// Starts to listen; see listen(2) for the backlog. The kernel caps it at `somaxconn`.
     pub fn listen(&self, backlog: i32) -> io::Result<()> {
         let backlog = Backlog::new(backlog).unwrap_or(Backlog::MAXALLOWABLE);
         Ok(socket::listen(&self.socket, backlog)?)
+    }
+
+    /// Accepts nobody from now on, nor does a worker that still has the socket. An inherited one is
+    /// not ours alone.
+    pub fn stop(&self) {
+        if !self.inherited {
+            // Fails only for what does not listen.
+            let _ = socket::shutdown(self.socket.as_raw_fd(), socket::Shutdown::Both);
+        }
     }
 
     /// The socket, to wait for connections.
@@ -150,7 +160,7 @@ fn bind_ip(
         socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
     }
     let name = socket_name(&socket)?;
-    Ok(Listener { socket: Rc::new(socket), file: None, name, pipe: false })
+    Ok(Listener { socket: Rc::new(socket), file: None, inherited: false, name, pipe: false })
 }
 
 fn new_socket(family: AddressFamily, kind: SockType) -> io::Result<OwnedFd> {
@@ -177,8 +187,13 @@ fn bind_pipe(path: &Path, readable_all: bool, writable_all: bool) -> io::Result<
     // Node says EACCES where the directory is missing: keep libuv's translation.
     socket::bind(socket.as_raw_fd(), &address)
         .map_err(|errno| if errno == Errno::ENOENT { Errno::EACCES } else { errno })?;
-    let listener =
-        Listener { socket: Rc::new(socket), file: Some(path.to_owned()), name: None, pipe: true };
+    let listener = Listener {
+        socket: Rc::new(socket),
+        file: Some(path.to_owned()),
+        inherited: false,
+        name: None,
+        pipe: true,
+    };
     open_to_all(path, readable_all, writable_all)?;
     Ok(listener)
 }

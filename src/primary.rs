@@ -267,6 +267,14 @@ impl Primary {
                     let back = TakenBack { listener, connection, bound: false };
                     resume.extend(self.put_back(back, None));
                 }
+                (Return::Fetched(listener), _) => {
+                    if let Some(handoff) = self.handoffs.get_mut(&id) {
+                        handoff.has_fetched(Instant::now());
+                    }
+                    if let Some(group) = self.groups.get_mut(&listener) {
+                        group.stop_fetching(id);
+                    }
+                }
                 // That it can take one again is said by the message being there.
                 (Return::Refused(_), None) | (Return::Free, _) => {}
             }
@@ -294,11 +302,13 @@ impl Primary {
                 continue;
             }
             let taken = self.handoffs.get_mut(&id).map(Handoff::take_back);
+            // What told it to do so may be among what was taken.
+            self.groups.values_mut().for_each(|group| group.stop_fetching(id));
             for taken in taken.into_iter().flatten() {
                 resume.extend(self.put_back(taken, Some(id)));
             }
         }
-        let unread = self.handoffs.values_mut().any(Handoff::has_unread);
+        let unread = self.handoffs.values_mut().any(Handoff::may_be_overdue);
         let returns = self.handoffs.values().any(Handoff::has_returns);
         (resume, unread || returns || self.groups.values().any(Group::needs_time))
     }

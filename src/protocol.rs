@@ -252,25 +252,44 @@ pub enum ToPrimary {
     Goodbye,
 }
 
-/// A connection on its way to a worker; one packet on the connection socket.
+/// What a [`Unit`] brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parcel {
+    /// Nothing: the worker's event loop turns because of it.
+    Nothing,
+    /// A connection.
+    Connection,
+    /// The listening socket, to accept from until nobody waits there any more.
+    Listener,
+}
+
+impl Parcel {
+    const ALL: [Self; 3] = [Self::Nothing, Self::Connection, Self::Listener];
+}
+
+/// Something on its way to a worker; one packet on the connection socket, with a descriptor if it
+/// brings one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unit {
     /// Counts the units sent to this worker, from 1.
     pub sequence: u64,
-    /// Where it was accepted, and so where it goes back to if this worker does not take it.
+    /// Where a connection was accepted, and so where it goes back to if this worker does not take
+    /// it.
     pub listener: ListenerId,
     pub server: ServerId,
+    pub parcel: Parcel,
 }
 
 impl Unit {
-    pub const SIZE: usize = 16;
+    pub const SIZE: usize = 17;
 
     #[must_use]
     pub fn encode(self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
         bytes[..8].copy_from_slice(&self.sequence.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.listener.0.to_le_bytes());
-        bytes[12..].copy_from_slice(&self.server.0.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.server.0.to_le_bytes());
+        bytes[16] = self.parcel as u8;
         bytes
     }
 
@@ -278,10 +297,12 @@ impl Unit {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (sequence, rest) = bytes.split_first_chunk()?;
         let (listener, rest) = rest.split_first_chunk()?;
+        let (server, rest) = rest.split_first_chunk()?;
         Some(Self {
             sequence: u64::from_le_bytes(*sequence),
             listener: ListenerId(u32::from_le_bytes(*listener)),
-            server: ServerId(u32::from_le_bytes(rest.try_into().ok()?)),
+            server: ServerId(u32::from_le_bytes(*server)),
+            parcel: *Parcel::ALL.get(usize::from(*rest.first()?))?,
         })
     }
 }
@@ -293,6 +314,8 @@ pub enum Return {
     Refused(ListenerId),
     /// The primary asked to be told when this worker can take a connection again.
     Free,
+    /// This worker accepts from that listener no more: nobody waits there.
+    Fetched(ListenerId),
 }
 
 impl Return {
@@ -303,6 +326,7 @@ impl Return {
         let (code, listener) = match self {
             Self::Refused(listener) => (0, listener.0),
             Self::Free => (1, 0),
+            Self::Fetched(listener) => (2, listener.0),
         };
         let mut bytes = [code; Self::SIZE];
         bytes[1..].copy_from_slice(&listener.to_le_bytes());
@@ -312,9 +336,11 @@ impl Return {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (code, listener) = bytes.split_first()?;
+        let listener = ListenerId(u32::from_le_bytes(listener.try_into().ok()?));
         match code {
-            0 => Some(Self::Refused(ListenerId(u32::from_le_bytes(listener.try_into().ok()?)))),
+            0 => Some(Self::Refused(listener)),
             1 => Some(Self::Free),
+            2 => Some(Self::Fetched(listener)),
             _ => None,
         }
     }
@@ -353,10 +379,14 @@ mod tests {
 
     #[test]
     fn units_and_returns_survive_the_way() {
-        let unit = Unit { sequence: 1 << 40, listener: ListenerId(3), server: ServerId(7) };
-        assert_eq!(Unit::decode(&unit.encode()), Some(unit));
+        for (code, parcel) in Parcel::ALL.into_iter().enumerate() {
+            let (listener, server) = (ListenerId(3), ServerId(7));
+            let unit = Unit { sequence: 1 << 40, listener, server, parcel };
+            assert_eq!(Unit::decode(&unit.encode()), Some(unit));
+            assert_eq!(parcel as usize, code);
+        }
         assert_eq!(Unit::decode(&[1, 2, 3]), None);
-        for back in [Return::Refused(ListenerId(9)), Return::Free] {
+        for back in [Return::Refused(ListenerId(9)), Return::Free, Return::Fetched(ListenerId(9))] {
             assert_eq!(Return::decode(&back.encode()), Some(back));
         }
         assert_eq!(Return::decode(&[]), None);

@@ -15,7 +15,7 @@ use super::js_error;
 use crate::channel::{Channel as ChannelCore, OtherEnd};
 use crate::protocol::{Hello, ListenRequest, ListenerId, ServerId, Target, ToPrimary, ToWorker};
 use crate::sys::fd;
-use crate::sys::uv::{Check, Poll, Prepare};
+use crate::sys::uv::{Check, Idle, Poll, Prepare};
 use crate::worker::{Taken, Worker as Core};
 
 /// What `net` and `dgram` ask for when a server listens or a socket binds in a worker.
@@ -70,6 +70,7 @@ struct Connections {
     poll: OnceCell<Poll>,
     prepare: OnceCell<Prepare>,
     check: OnceCell<Check>,
+    idle: OnceCell<Idle>,
     core: Core,
     /// The socket was readable in this turn.
     readable: Cell<bool>,
@@ -88,22 +89,28 @@ impl Connections {
         self.core.enter_phase(false);
         self.unreturned
             .borrow_mut()
-            .retain(|(listener, connection)| is_later(self.core.refuse(*listener, connection)));
+            .retain(|(listener, connection)| !self.core.refuse(*listener, connection));
         if self.starved.get() && self.core.is_fed() {
             self.starved.set(false);
             self.watch(true);
         }
-        if !self.readable.replace(false) {
+        self.take();
+        if let Some(idle) = self.idle.get() {
+            // Or nothing might make the loop turn again while somebody waits.
+            idle.set_active(self.core.is_fetching());
+        }
+    }
+
+    fn take(&self) {
+        let readable = self.readable.replace(false);
+        if !readable && !self.core.is_fetching() {
             return;
         }
-        match self.core.take() {
-            Taken::Connection(unit, connection) => {
+        match self.core.take(readable) {
+            Taken::Connection { server, listener, connection } => {
                 if let Some(channel) = self.channel.upgrade() {
-                    channel.tell(Event::Connection {
-                        server: unit.server.0,
-                        listener: unit.listener.0,
-                        connection,
-                    });
+                    let (server, listener) = (server.0, listener.0);
+                    channel.tell(Event::Connection { server, listener, connection });
                 }
             }
             Taken::Nothing => {}
@@ -122,14 +129,6 @@ impl Connections {
             let _ = poll.watch(wanted);
         }
     }
-}
-
-/// The socket has no room now. Any other error is the primary's end, which no connection survives.
-fn is_later(result: std::io::Result<()>) -> bool {
-    result.is_err_and(|error| {
-        error.kind() == std::io::ErrorKind::WouldBlock
-            || error.raw_os_error() == Some(nix::libc::ETOOMANYREFS)
-    })
 }
 
 /// This process as a worker.
@@ -159,6 +158,7 @@ impl Worker {
             poll: OnceCell::new(),
             prepare: OnceCell::new(),
             check: OnceCell::new(),
+            idle: OnceCell::new(),
             core,
             readable: Cell::new(false),
             starved: Cell::new(false),
@@ -206,7 +206,9 @@ impl Worker {
 
     #[napi]
     pub fn close_server(&self, server: u32) {
-        self.channel.send_control(&ToPrimary::Close { server: ServerId(server) }, &[]);
+        let server = ServerId(server);
+        self.connections.core.stop_fetching(|other| other == server);
+        self.channel.send_control(&ToPrimary::Close { server }, &[]);
     }
 
     /// Says that this worker leaves of its own will; answered by `leaveAcknowledged`.
@@ -221,6 +223,7 @@ impl Worker {
         // What it would read from now on it could not give back any more.
         self.connections.watch(false);
         self.connections.readable.set(false);
+        self.connections.core.stop_fetching(|_| true);
         self.channel.send_control(&ToPrimary::Goodbye, &[]);
     }
 
@@ -229,7 +232,7 @@ impl Worker {
     pub fn refuse(&self, listener: u32, connection: i32) -> Result<()> {
         let connection = fd::adopt(connection).map_err(|error| js_error(&error))?;
         let listener = ListenerId(listener);
-        if is_later(self.connections.core.refuse(listener, &connection)) {
+        if !self.connections.core.refuse(listener, &connection) {
             self.connections.unreturned.borrow_mut().push((listener, connection));
         }
         Ok(())
@@ -290,6 +293,7 @@ fn watch(env: Env, connections: &Rc<Connections>) -> std::io::Result<()> {
     let _ = connections.poll.set(poll);
     let _ = connections.prepare.set(prepare);
     let _ = connections.check.set(check);
+    let _ = connections.idle.set(Idle::new(event_loop)?);
     Ok(())
 }
 

@@ -106,12 +106,38 @@ pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Accepts one connection. The new socket is non-blocking and close-on-exec.
+/// Accepts one connection, `WouldBlock` if none waits. It is non-blocking and close-on-exec.
+///
+/// Clients that went away while they waited are passed over. Any other error is not about one: no
+/// descriptor or no memory is left, or the socket is broken.
 pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let raw = socket::accept4(listener.as_raw_fd(), flags)?;
-    // SAFETY: accept4 has just made it, and nobody else knows its number.
-    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+    loop {
+        match socket::accept4(listener.as_raw_fd(), flags) {
+            // SAFETY: accept4 has just made it, and nobody else knows its number.
+            Ok(raw) => return Ok(unsafe { OwnedFd::from_raw_fd(raw) }),
+            Err(errno) if is_about_the_client(errno) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// Errors of one connection rather than of the listening socket; see accept(2).
+fn is_about_the_client(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::ECONNABORTED
+            | Errno::EHOSTDOWN
+            | Errno::EHOSTUNREACH
+            | Errno::EINTR
+            | Errno::ENETDOWN
+            | Errno::ENETUNREACH
+            | Errno::ENONET
+            | Errno::ENOPROTOOPT
+            | Errno::EOPNOTSUPP
+            | Errno::EPERM
+            | Errno::EPROTO
+    )
 }
 
 /// The IP address and port of the other end (`peer`) or of this one, if it has any.

@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 const UV_CHECK: c_int = 2;
+const UV_IDLE: c_int = 6;
 const UV_POLL: c_int = 8;
 const UV_PREPARE: c_int = 9;
 const UV_TIMER: c_int = 13;
@@ -17,7 +18,7 @@ type RawHandle = *mut c_void;
 type PollCallback = extern "C" fn(RawHandle, c_int, c_int);
 type PlainCallback = extern "C" fn(RawHandle);
 
-// https://docs.libuv.org/en/v1.x/handle.html, poll.html, prepare.html, check.html, timer.html
+// https://docs.libuv.org/en/v1.x/handle.html, poll.html, prepare.html, check.html, timer.html, idle.html
 unsafe extern "C" {
     fn uv_handle_size(kind: c_int) -> usize;
     fn uv_handle_set_data(handle: RawHandle, data: *mut c_void);
@@ -32,6 +33,9 @@ unsafe extern "C" {
     fn uv_prepare_start(handle: RawHandle, callback: PlainCallback) -> c_int;
     fn uv_check_init(event_loop: *mut c_void, handle: RawHandle) -> c_int;
     fn uv_check_start(handle: RawHandle, callback: PlainCallback) -> c_int;
+    fn uv_idle_init(event_loop: *mut c_void, handle: RawHandle) -> c_int;
+    fn uv_idle_start(handle: RawHandle, callback: PlainCallback) -> c_int;
+    fn uv_idle_stop(handle: RawHandle) -> c_int;
     fn uv_timer_init(event_loop: *mut c_void, handle: RawHandle) -> c_int;
     fn uv_timer_start(handle: RawHandle, callback: PlainCallback, after: u64, every: u64) -> c_int;
 }
@@ -223,6 +227,35 @@ impl Check {
         })?;
         handle.set_ref(false);
         Ok(Self { _handle: handle })
+    }
+}
+
+/// Makes the loop turn without waiting, while it is wanted. Keeps nothing alive.
+pub struct Idle {
+    handle: Handle,
+}
+
+impl Idle {
+    pub fn new(event_loop: Loop) -> io::Result<Self> {
+        let handle = Handle::new(UV_IDLE, OnEvent::Turn(Box::new(|| ())), |raw| {
+            // SAFETY: as for `Prepare`.
+            unsafe { uv_idle_init(event_loop.raw, raw) }
+        })?;
+        handle.set_ref(false);
+        Ok(Self { handle })
+    }
+
+    /// Begins, or stops; nothing happens if that is so already.
+    pub fn set_active(&self, active: bool) {
+        // SAFETY: an initialised handle that is not closed before drop; start cannot fail with a
+        // callback.
+        let _ = unsafe {
+            if active {
+                uv_idle_start(self.handle.raw, on_turn)
+            } else {
+                uv_idle_stop(self.handle.raw)
+            }
+        };
     }
 }
 

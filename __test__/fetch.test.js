@@ -1,0 +1,96 @@
+'use strict';
+
+// When all workers have enough to do, they accept by themselves: see «A crowd» in ARCHITECTURE.md.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const net = require('node:net');
+const { describe, test } = require('node:test');
+
+const { ask, refused, requestsIn, startWorkers, stop, until } = require('./helpers/connections');
+
+/** As many are sent to each worker. */
+const ENOUGH = 4;
+
+/** As many a worker may accept before any of them has been closed. */
+const GROWTH = 8;
+
+const many = (count, target) => Array.from({ length: count }, () => ask(target));
+
+/** How many connections wait in the kernel's backlog. */
+function waiting(port) {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  const row = new RegExp(`: 0100007F:${hex} \\S+ 0A \\w+:(\\w+)`);
+  return Number.parseInt(row.exec(fs.readFileSync('/proc/net/tcp', 'utf8'))[1], 16);
+}
+
+/** Starts workers and freezes them, with as many clients of each as are sent to it, and more. */
+async function crowd(t, { workers: count = 2, more, ...options }) {
+  const started = await startWorkers(t, { workers: count, ...options });
+  for (const { pid } of started.workers) await stop(pid);
+  const answers = Promise.all(many(count * ENOUGH + more, started.target));
+  await until(() => waiting(started.target.port) === more);
+  return { ...started, answers };
+}
+
+function goOn(...pids) {
+  for (const pid of pids) process.kill(pid, 'SIGCONT');
+}
+
+describe('a crowd', () => {
+  const settings = { handoffTimeout: 60_000 };
+
+  test('is served without the primary, each client once', async (t) => {
+    const more = 2 * GROWTH;
+    const { program, pid, workers, answers } = await crowd(t, { more, settings });
+    await stop(pid);
+    goOn(...workers.map((worker) => worker.pid));
+    const count = (await answers).length;
+    goOn(pid);
+    await program.end();
+    assert.deepEqual(requestsIn(program), { connections: count, requests: count, distinct: count });
+  });
+
+  test('is served in turns again when it is gone', async (t) => {
+    const { workers, target, answers } = await crowd(t, { more: 100 });
+    goOn(...workers.map((worker) => worker.pid));
+    await answers;
+    // With one of them frozen the other gets all, so the primary hands them out again.
+    await stop(workers[0].pid);
+    assert.deepEqual(new Set(await Promise.all(many(20, target))), new Set(['2']));
+    goOn(workers[0].pid);
+  });
+
+  test('is served by the others when one of them is frozen or killed', async (t) => {
+    const { program, workers, answers } = await crowd(t, { workers: 3, more: 100 });
+    goOn(workers[1].pid);
+    process.kill(workers[2].pid, 'SIGKILL');
+    assert.deepEqual(new Set(await answers), new Set(['2']));
+    goOn(workers[0].pid);
+    await program.end();
+    const { requests, distinct } = requestsIn(program);
+    assert.deepEqual([requests, distinct], [112, 112]);
+  });
+
+  test('that comes to full servers waits until there is room', async (t) => {
+    const { workers, answers } = await crowd(t, { more: 50, server: { maxConnections: 2 } });
+    goOn(...workers.map((worker) => worker.pid));
+    assert.equal((await answers).length, 2 * ENOUGH + 50);
+  });
+
+  test('finds a closed port when all workers were told to leave, and others can have it', async (t) => {
+    const options = { workers: 1, more: 1, signal: 'disconnectAll', stays: true };
+    const { program, pid, workers, target, answers } = await crowd(t, options);
+    const end = assert.rejects(answers);
+    process.kill(pid, 'SIGUSR2');
+    await until(async () => (await refused(target)) === 'ECONNREFUSED');
+    // The worker, which is still frozen, has the socket.
+    const server = net.createServer().listen(target.port, target.host);
+    await once(server, 'listening');
+    server.close();
+    goOn(workers[0].pid);
+    await program.next('exit');
+    await end;
+  });
+});
