@@ -5,13 +5,15 @@
  * there. A connection of the balancer's does not come this way.
  */
 
-const dgram = require('dgram');
 const { EventEmitter } = require('events');
 const fs = require('fs');
 const net = require('net');
 
 const errors = require('./errors');
 const internals = require('./internals');
+
+/** Most programs never need it. */
+const dgram = () => require('dgram');
 
 /**
  * What travels with the descriptor.
@@ -44,7 +46,7 @@ module.exports = { prepare, receive, typeOf };
 function typeOf(/** @type {unknown} */ handle) {
   if (handle instanceof net.Socket) return 'net.Socket';
   if (handle instanceof net.Server) return 'net.Server';
-  if (handle instanceof dgram.Socket) return 'dgram.Socket';
+  if (internals.isDgramSocket(handle)) return 'dgram.Socket';
   const kind = internals.kindOfRawHandle(handle);
   if (kind) return kind === 'udp' ? 'dgram.Native' : 'net.Native';
   throw errors.invalidHandleType();
@@ -101,14 +103,14 @@ function receive(peer, envelope, fd, done) {
     case 'net.Native':
       return done(internals.serverHandle(fd));
     case 'dgram.Native':
-      return done(internals.dgramHandle(fd, dgram.createSocket('udp4').unref()));
+      return done(internals.dgramHandle(fd, dgram().createSocket('udp4').unref()));
     case 'net.Server': {
       const server = new net.Server();
       server.once('listening', () => done(server));
       return internals.listenOn(server, internals.serverHandle(fd));
     }
     case 'dgram.Socket': {
-      const socket = dgram.createSocket(envelope.dgramType ?? 'udp4');
+      const socket = dgram().createSocket(envelope.dgramType ?? 'udp4');
       const handle = internals.dgramHandle(fd, socket);
       return void socket.bind(/** @type {any} */ (handle), () => done(socket));
     }

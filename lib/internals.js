@@ -9,7 +9,6 @@
 const builtin = require('cluster');
 const { syncBuiltinESMExports } = require('module');
 const net = require('net');
-const dgram = require('dgram');
 
 module.exports = {
   adopt,
@@ -158,7 +157,7 @@ let udpClass;
 /**
  * The handle of a bound UDP socket.
  * @param {number} fd
- * @param {dgram.Socket} socket any one, to learn the class of handles from
+ * @param {import('dgram').Socket} socket any one, to learn the class of handles from
  * @returns {Handle}
  */
 function dgramHandle(fd, socket) {
@@ -173,7 +172,7 @@ function dgramHandle(fd, socket) {
 
 /** The handle of a socket or server; null or undefined if it has none (any more). */
 function handleOf(/** @type {any} */ object) {
-  return object instanceof dgram.Socket ? bySymbol(object, 'state symbol')?.handle : object._handle;
+  return isDgramSocket(object) ? bySymbol(object, 'state symbol')?.handle : object._handle;
 }
 
 /** @returns {'tcp' | 'pipe' | 'udp' | undefined} */
@@ -189,7 +188,9 @@ function isRawHandle(/** @type {unknown} */ object) {
 }
 
 function isDgramSocket(/** @type {unknown} */ object) {
-  return object instanceof dgram.Socket;
+  // Most programs never load `dgram`, and for a worker's start it is no small matter.
+  if (object instanceof net.Server || object instanceof net.Socket) return false;
+  return object instanceof require('dgram').Socket;
 }
 
 /** Takes a server's handle from it, for it will be given back. */
