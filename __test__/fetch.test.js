@@ -3,12 +3,22 @@
 // When all workers have enough to do, they accept by themselves: see «A crowd» in ARCHITECTURE.md.
 
 const assert = require('node:assert/strict');
+const { spawnSync } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const net = require('node:net');
 const { describe, test } = require('node:test');
 
-const { ask, refused, requestsIn, startWorkers, stop, until } = require('./helpers/connections');
+const {
+  ask,
+  holder,
+  refused,
+  requestsIn,
+  socketPath,
+  startWorkers,
+  stop,
+  until,
+} = require('./helpers/connections');
 
 /** As many are sent to each worker. */
 const ENOUGH = 4;
@@ -79,18 +89,69 @@ describe('a crowd', () => {
     assert.equal((await answers).length, 2 * ENOUGH + 50);
   });
 
+  const withoutTaskset = spawnSync('taskset', ['-c', '0', 'true']).status !== 0;
+  const skip = withoutTaskset && 'there is no taskset';
+
+  test(
+    'of more workers than the CPUs need goes to the idle when those at work block',
+    { skip },
+    async (t) => {
+      const command = ['taskset', '-c', '0', process.execPath];
+      const { program, target } = await startWorkers(t, { workers: 6 }, { command });
+      let over = false;
+      const answered = Array(24).fill(0);
+      const clients = answered.map(async (_, client) => {
+        for (; !over; answered[client]++) await ask(target);
+      });
+      const allGoOn = async () => {
+        const before = [...answered];
+        await until(() => answered.every((count, client) => count > before[client] + 5));
+      };
+      await allGoOn();
+      const { command: hold, release } = holder(t);
+      const slow = Array.from({ length: 3 }, () => ask(target, hold));
+      await allGoOn();
+      release();
+      await Promise.all([...slow, allGoOn()]);
+      over = true;
+      await Promise.all(clients);
+      await program.end();
+      const { requests, distinct } = requestsIn(program);
+      assert.equal(requests, distinct);
+    },
+  );
+
   test('finds a closed port when all workers were told to leave, and others can have it', async (t) => {
-    const options = { workers: 1, more: 1, signal: 'disconnectAll', stays: true };
+    const options = { workers: 1, more: 3, signal: 'disconnectAll', stays: true, settings };
     const { program, pid, workers, target, answers } = await crowd(t, options);
     const end = assert.rejects(answers);
     process.kill(pid, 'SIGUSR2');
-    await until(async () => (await refused(target)) === 'ECONNREFUSED');
     // The worker, which is still frozen, has the socket.
+    await until(async () => (await refused(target)) === 'ECONNREFUSED');
     const server = net.createServer().listen(target.port, target.host);
     await once(server, 'listening');
     server.close();
     goOn(workers[0].pid);
     await program.next('exit');
     await end;
+  });
+
+  test('at a Unix socket ends when all workers were told to leave', async (t) => {
+    const options = { workers: 1, signal: 'disconnectAll', stays: true, settings };
+    const listen = { path: socketPath(t) };
+    const { program, pid, workers, target } = await startWorkers(t, { listen, ...options });
+    await stop(workers[0].pid);
+    const answers = [];
+    for (let count = ENOUGH + 3; count > 0; count--) {
+      const sent = new Promise((resolve) => {
+        answers.push(ask(target, 'answer', resolve).catch(({ code }) => code));
+      });
+      await sent;
+    }
+    process.kill(pid, 'SIGUSR2');
+    assert.equal(await Promise.race(answers), 'ECONNRESET');
+    goOn(workers[0].pid);
+    await program.next('exit');
+    await Promise.all(answers);
   });
 });

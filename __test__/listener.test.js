@@ -224,6 +224,14 @@ describe('out of descriptors', () => {
     await program.end();
     assert.deepEqual(requestsIn(program), { connections: 51, requests: 51, distinct: 51 });
   });
+
+  test('the only worker serves them though nothing else happens there', async (t) => {
+    const { program, target } = await startWorkers(t, { workers: 1 }, { limit: 80 });
+    await ask(target, 'hoard 300');
+    await Promise.all(many(target, 50));
+    await program.end();
+    assert.deepEqual(requestsIn(program), { connections: 51, requests: 51, distinct: 51 });
+  });
 });
 
 describe('nothing is left', () => {

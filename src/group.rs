@@ -4,7 +4,9 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::os::fd::{AsFd, OwnedFd};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use crate::balancer::{Balancer, Policy, Readiness};
@@ -28,6 +30,13 @@ const MAX_ACCEPTED: usize = 64;
 /// A worker with so many in its socket has enough to do: it is told to accept more by itself when
 /// it has done that, which costs less than to send it some, and waits for nobody.
 const ENOUGH: usize = 4;
+
+/// As many workers at work for each CPU leave none of them idle. To wake more would only make them
+/// wait for one, each with cold caches.
+const AT_WORK_PER_CPU: usize = 2;
+
+/// Before that, since all were idle, each has had its turn so often.
+const STRICT_ROUNDS: usize = 2;
 
 /// How long a worker that has refused is left alone.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(5);
@@ -105,6 +114,10 @@ pub struct Group {
     /// Workers that accept by themselves for as long as somebody waits. As long as all do, nothing
     /// is accepted here.
     fetching: HashSet<WorkerId>,
+    /// With so many workers at work, others are left idle.
+    max_at_work: usize,
+    /// How many connections were sent since nobody was at work.
+    sent_in_a_row: usize,
     pub paused: bool,
     /// Its last worker crashed; it ends then unless another one comes.
     pub lingers_until: Option<Instant>,
@@ -124,6 +137,8 @@ impl Group {
             questions: 0,
             refusals: HashMap::new(),
             fetching: HashSet::new(),
+            max_at_work: AT_WORK_PER_CPU * available_parallelism().map_or(1, NonZero::get),
+            sent_in_a_row: 0,
             paused: false,
             lingers_until: None,
         }
@@ -153,6 +168,9 @@ impl Group {
 
     pub fn refused(&mut self, worker: WorkerId, now: Instant) {
         self.stop_fetching(worker);
+        if !self.members.contains_key(&worker) {
+            return;
+        }
         self.refusals.insert(worker, Refusal { at: now, refused: true });
     }
 
@@ -174,7 +192,8 @@ impl Group {
     /// Whether only time can tell when this goes on: nobody will say so.
     #[must_use]
     pub fn needs_time(&self) -> bool {
-        !self.waiting.is_empty() || (self.paused && !self.refusals.is_empty())
+        let some_fetch = !self.fetching.is_empty() && self.fetching.len() < self.members.len();
+        !self.waiting.is_empty() || (self.paused && (some_fetch || !self.refusals.is_empty()))
     }
 
     /// Hands out what waits, then accepts and hands out until nobody waits any more or no worker
@@ -294,6 +313,7 @@ impl Group {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         handoff.hand(self.id, *server, connection.as_fd(), bound, workers.now)?;
+        self.sent_in_a_row += 1;
         balancer.took(worker);
         if let Some(refusal) = self.refusals.get_mut(&worker) {
             *refusal = Refusal { at: workers.now, refused: false };
@@ -302,13 +322,15 @@ impl Group {
     }
 
     /// The worker for whoever is next in the kernel's backlog. If there is none, those that are to
-    /// be served in turn are told to accept by themselves; one that is blocked will when it is not.
+    /// be served in turn and have enough are told to accept by themselves.
     fn choose_or_let_fetch(&mut self, workers: &mut Workers<'_>) -> Option<WorkerId> {
         if workers.options.policy != Policy::RoundRobin {
             return self.choose_or_want(workers);
         }
+        let all_may = !self.enough_are_at_work(workers);
         let needs_some = |group: &Self, worker, handoff: &mut Handoff| {
-            handoff.unread() < ENOUGH && !group.fetching.contains(&worker)
+            let unread = handoff.unread();
+            unread < ENOUGH && (unread > 0 || all_may) && !group.fetching.contains(&worker)
         };
         if let Some(worker) = self.choose_if(workers, needs_some) {
             return Some(worker);
@@ -318,6 +340,27 @@ impl Group {
         self.choose_if(workers, needs_some)
     }
 
+    /// Whether workers that are idle stay so, for those at work leave them no CPU. One at work whose
+    /// loop does not turn is not counted for long.
+    fn enough_are_at_work(&mut self, workers: &mut Workers<'_>) -> bool {
+        let members = self.balancer.as_ref().map_or(&[][..], Balancer::workers);
+        if members.len() <= self.max_at_work {
+            return false;
+        }
+        let (now, patience) = (workers.now, 2 * workers.options.handoff_timeout);
+        let at_work = members.iter().filter(|worker| {
+            workers.handoffs.get_mut(worker).is_some_and(|handoff| {
+                let has_some = handoff.unread() > 0 || self.fetching.contains(worker);
+                has_some && handoff.has_turned(now, patience)
+            })
+        });
+        let at_work = at_work.count();
+        if at_work == 0 {
+            self.sent_in_a_row = 0;
+        }
+        at_work >= self.max_at_work && self.sent_in_a_row >= STRICT_ROUNDS * members.len()
+    }
+
     fn let_fetch(&mut self, workers: &mut Workers<'_>) {
         for &worker in self.balancer.iter().flat_map(Balancer::workers) {
             let (Some(handoff), Some(server)) =
@@ -325,13 +368,17 @@ impl Group {
             else {
                 continue;
             };
-            // One that refuses what it is given would do so with what it fetches.
-            if self.fetching.contains(&worker) || self.refusals.contains_key(&worker) {
+            if self.fetching.contains(&worker) {
                 continue;
             }
-            match handoff.let_fetch(self.id, *server, self.listener.as_fd(), workers.now) {
-                Ok(()) => drop(self.fetching.insert(worker)),
-                Err(_) => handoff.want(),
+            // One that refuses what it is given would do so with what it fetches.
+            let (now, timeout) = (workers.now, workers.options.handoff_timeout);
+            let may_fetch = handoff.unread() >= ENOUGH && !self.refusals.contains_key(&worker);
+            let socket = self.listener.as_fd();
+            if may_fetch && handoff.let_fetch(self.id, *server, socket, now).is_ok() {
+                self.fetching.insert(worker);
+            } else if may_fetch || handoff.readiness(now, timeout) == Readiness::Unable {
+                handoff.want();
             }
         }
     }
@@ -409,5 +456,107 @@ impl Drop for Group {
         if self.balancer.is_some() {
             self.listener.stop();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+    use crate::protocol::Target;
+    use crate::shared::WorkerPage;
+    use crate::sys::memory::Shared;
+
+    const TIMEOUT: Duration = Duration::from_millis(5);
+
+    /// A listener with workers that do what the test says.
+    struct Cluster {
+        group: Group,
+        handoffs: HashMap<WorkerId, Handoff>,
+        pages: HashMap<WorkerId, Shared<WorkerPage>>,
+        clients: Vec<TcpStream>,
+        now: Instant,
+    }
+
+    impl Cluster {
+        fn new(count: u32, max_at_work: usize) -> Self {
+            let address = Some("127.0.0.1".to_owned());
+            let target = Target::Tcp { address, port: 0, ipv6_only: false };
+            let listener = Listener::bind(&target).unwrap();
+            listener.listen(128).unwrap();
+            let mut group = Group::new(ListenerId(1), String::new(), listener, true);
+            group.max_at_work = max_at_work;
+            let (mut handoffs, mut pages) = (HashMap::new(), HashMap::new());
+            let now = Instant::now();
+            for id in (1..=count).map(WorkerId) {
+                let (sender, receiver) = fd::packet_pair().unwrap();
+                let (page, memory) = Shared::<WorkerPage>::create(c"test").unwrap();
+                pages.insert(id, Shared::open(&memory).unwrap());
+                handoffs.insert(id, Handoff::new(sender, receiver, page, now));
+                group.members.insert(id, ServerId(1));
+                group.balancer.as_mut().unwrap().join(id);
+            }
+            Self { group, handoffs, pages, clients: Vec::new(), now }
+        }
+
+        fn connect(&mut self, count: usize) -> Accepted {
+            let port = fd::ip_address(self.group.listener.as_fd(), false).unwrap().port();
+            let connect = |_| TcpStream::connect(("127.0.0.1", port)).unwrap();
+            self.clients.extend((0..count).map(connect));
+            self.accept()
+        }
+
+        fn accept(&mut self) -> Accepted {
+            self.group.accept(&mut Workers {
+                handoffs: &mut self.handoffs,
+                options: Options { handoff_timeout: TIMEOUT, ..Options::default() },
+                ask: &|_| (),
+                now: self.now,
+            })
+        }
+
+        /// How much waits in the socket of each worker.
+        fn unread(&mut self) -> Vec<usize> {
+            let count = u32::try_from(self.handoffs.len()).unwrap();
+            let mut unread = |id| self.handoffs.get_mut(&WorkerId(id)).unwrap().unread();
+            (1..=count).map(&mut unread).collect()
+        }
+
+        /// The worker has read up to that unit.
+        fn read(&self, id: u32, sequence: u64) {
+            let page = &self.pages[&WorkerId(id)];
+            page.last_read.store(sequence, std::sync::atomic::Ordering::Release);
+        }
+    }
+
+    #[test]
+    fn workers_that_have_enough_are_sent_the_listener_and_nobody_is_accepted() {
+        let mut cluster = Cluster::new(2, 8);
+        assert_eq!(cluster.connect(9), Accepted::Paused);
+        assert_eq!(cluster.unread(), [ENOUGH + 1, ENOUGH + 1]);
+        assert_eq!(cluster.accept(), Accepted::Paused, "they are not sent it twice");
+        assert_eq!(cluster.unread(), [ENOUGH + 1, ENOUGH + 1]);
+        assert!(cluster.group.listener.accept().is_ok(), "the ninth");
+        assert!(!cluster.group.needs_time());
+        cluster.read(2, 5);
+        cluster.group.stop_fetching(WorkerId(2));
+        assert_eq!(cluster.connect(1), Accepted::All);
+        assert_eq!(cluster.unread(), [ENOUGH + 1, 1]);
+    }
+
+    #[test]
+    fn idle_workers_stay_idle_while_enough_are_at_work() {
+        let mut cluster = Cluster::new(3, 1);
+        assert_eq!(cluster.connect(6), Accepted::All);
+        assert_eq!(cluster.unread(), [2, 2, 2], "the first rounds are strict");
+        cluster.read(2, 2);
+        cluster.read(3, 2);
+        assert_eq!(cluster.connect(3), Accepted::Paused);
+        assert_eq!(cluster.unread(), [ENOUGH + 1, 0, 0]);
+        assert!(cluster.group.needs_time(), "or nobody would see that it is blocked");
+        cluster.now += 2 * TIMEOUT;
+        assert_eq!(cluster.accept(), Accepted::All);
+        assert_eq!(cluster.unread(), [ENOUGH + 1, 1, 0], "it is blocked");
     }
 }

@@ -175,6 +175,13 @@ impl Handoff {
         self.unread() > 0
     }
 
+    /// Whether its loop has turned within `patience`, or need not have since it was sent something.
+    pub fn has_turned(&mut self, now: Instant, patience: Duration) -> bool {
+        self.look(now);
+        let since = self.last_sent.map_or(self.phase_since, |sent| sent.max(self.phase_since));
+        now - since < patience
+    }
+
     /// Whether anything may become overdue.
     pub fn may_be_overdue(&mut self) -> bool {
         self.forget_read();

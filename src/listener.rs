@@ -78,6 +78,8 @@ impl Listener {
         if !self.inherited {
             // Fails only for what does not listen.
             let _ = socket::shutdown(self.socket.as_raw_fd(), socket::Shutdown::Both);
+            // The clients of a Unix socket still wait then.
+            while self.accept().is_ok() {}
         }
     }
 

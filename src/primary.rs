@@ -168,16 +168,17 @@ impl Primary {
     /// `crashed`: it did not say goodbye, so a listener that is left without workers lingers.
     /// Returns the listeners to resume.
     pub fn remove_worker(&mut self, id: WorkerId, crashed: bool) -> Vec<ListenerId> {
+        // What it has refused last may not be read yet.
+        let mut resume = self.take_returns(id);
         let Some(worker) = self.workers.remove(&id) else {
-            return Vec::new();
+            return resume;
         };
         for listener in worker.servers.into_values() {
             self.leave_group(id, listener, crashed);
         }
         let Some(mut handoff) = self.handoffs.remove(&id) else {
-            return Vec::new();
+            return resume;
         };
-        let mut resume = Vec::new();
         for taken in handoff.take_back() {
             resume.extend(self.put_back(taken, None));
         }
@@ -260,12 +261,16 @@ impl Primary {
         let mut resume = self.stalled();
         while let Some(returned) = self.handoffs.get_mut(&id).and_then(Handoff::returned) {
             match returned {
-                (Return::Refused(listener), Some(connection)) => {
+                (Return::Refused(listener), connection) => {
                     if let Some(group) = self.groups.get_mut(&listener) {
                         group.refused(id, Instant::now());
                     }
-                    let back = TakenBack { listener, connection, bound: false };
-                    resume.extend(self.put_back(back, None));
+                    let back = connection.map(|connection| TakenBack {
+                        listener,
+                        connection,
+                        bound: false,
+                    });
+                    resume.extend(back.and_then(|back| self.put_back(back, None)));
                 }
                 (Return::Fetched(listener), _) => {
                     if let Some(handoff) = self.handoffs.get_mut(&id) {
@@ -276,7 +281,7 @@ impl Primary {
                     }
                 }
                 // That it can take one again is said by the message being there.
-                (Return::Refused(_), None) | (Return::Free, _) => {}
+                (Return::Free, _) => {}
             }
         }
         resume

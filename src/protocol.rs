@@ -314,7 +314,8 @@ pub enum Return {
     Refused(ListenerId),
     /// The primary asked to be told when this worker can take a connection again.
     Free,
-    /// This worker accepts from that listener no more: nobody waits there.
+    /// This worker accepts from that listener no more: nobody waits there, or it has enough, or it
+    /// cannot.
     Fetched(ListenerId),
 }
 

@@ -4,7 +4,7 @@
 //! No libuv in here: `addon/worker.rs` calls it from the loop's prepare and check callbacks.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -18,6 +18,9 @@ use crate::sys::memory::Shared;
 /// By how much the number of its open connections may grow while a worker accepts by itself. One
 /// that has a CPU while others wait for one would otherwise keep most of a crowd that stays.
 const GROWTH: u32 = 8;
+
+/// How many connections a worker accepts by itself before it lets another have its turn.
+const AT_A_TIME: u32 = 256;
 
 /// What [`Worker::take`] found.
 pub enum Taken {
@@ -40,12 +43,16 @@ struct Backlog {
     socket: OwnedFd,
     /// With so many connections open it accepts no more.
     limit: u32,
+    /// How many it may still accept.
+    left: u32,
 }
 
 pub struct Worker {
     connections: OwnedFd,
     /// Each in turn, until nobody waits there: the primary has enough for all workers to do.
     fetching: RefCell<VecDeque<Backlog>>,
+    /// Those that are open.
+    servers: RefCell<HashSet<ServerId>>,
     page: Rc<Shared<WorkerPage>>,
 }
 
@@ -53,7 +60,8 @@ impl Worker {
     /// From the two descriptors of the primary's `Hello`.
     pub fn new(connections: OwnedFd, page: &OwnedFd) -> io::Result<Self> {
         let page = Rc::new(Shared::open(page)?);
-        Ok(Self { connections, fetching: RefCell::default(), page })
+        let (fetching, servers) = (RefCell::default(), RefCell::default());
+        Ok(Self { connections, fetching, servers, page })
     }
 
     /// Becomes readable when a connection waits.
@@ -99,10 +107,17 @@ impl Worker {
         let descriptor = received.fds.into_iter().next();
         let taken = match (parcel, descriptor) {
             (Parcel::Connection, Some(connection)) => self.took(server, listener, connection),
-            (Parcel::Listener, Some(socket)) => {
+            (Parcel::Listener, Some(socket)) if self.servers.borrow().contains(&server) => {
+                // It comes once more after the primary has taken back what it believed unread.
+                self.stop_fetching(|other| other == server);
                 let limit = self.page.open_connections.load(Ordering::Relaxed) + GROWTH;
-                let backlog = Backlog { server, listener, socket, limit };
+                let backlog = Backlog { server, listener, socket, limit, left: AT_A_TIME };
                 self.fetching.borrow_mut().push_back(backlog);
+                Taken::Nothing
+            }
+            (Parcel::Listener, _) => {
+                // The server is closed, or the descriptor was lost.
+                let _ = self.send(Return::Fetched(listener), &[]);
                 Taken::Nothing
             }
             _ => Taken::Nothing,
@@ -115,11 +130,13 @@ impl Worker {
     fn fetch(&self) -> Taken {
         let mut fetching = self.fetching.borrow_mut();
         let open = self.page.open_connections.load(Ordering::Relaxed);
-        while let Some(backlog) = fetching.pop_front() {
+        while let Some(mut backlog) = fetching.pop_front() {
             let Backlog { server, listener, limit, .. } = backlog;
             if open < limit
+                && backlog.left > 0
                 && let Ok(connection) = fd::accept(backlog.socket.as_fd())
             {
+                backlog.left -= 1;
                 fetching.push_back(backlog);
                 return self.took(server, listener, connection);
             }
@@ -148,6 +165,17 @@ impl Worker {
     #[must_use]
     pub fn is_fetching(&self) -> bool {
         !self.fetching.borrow().is_empty()
+    }
+
+    /// The server can be given connections from now on.
+    pub fn open(&self, server: ServerId) {
+        self.servers.borrow_mut().insert(server);
+    }
+
+    /// Nothing is accepted for it any more.
+    pub fn close(&self, server: ServerId) {
+        self.servers.borrow_mut().remove(&server);
+        self.stop_fetching(|other| other == server);
     }
 
     /// Accepts no more by itself for these servers.
@@ -194,12 +222,13 @@ impl Worker {
     }
 }
 
-/// The socket has no room now. Any other error is the primary's end, which no connection survives.
+/// The socket has no room now, or the system no memory. Not so at the primary's end, which no
+/// connection survives.
 fn is_later(result: &io::Result<()>) -> bool {
-    result.as_ref().is_err_and(|error| {
-        error.kind() == io::ErrorKind::WouldBlock
-            || error.raw_os_error() == Some(nix::libc::ETOOMANYREFS)
-    })
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+    result
+        .as_ref()
+        .is_err_and(|error| !matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected))
 }
 
 #[cfg(test)]
@@ -219,6 +248,7 @@ mod tests {
         let (sender, receiver) = fd::packet_pair().unwrap();
         let (page, memory) = Shared::<WorkerPage>::create(c"test").unwrap();
         let worker = Worker::new(receiver.try_clone().unwrap(), &memory).unwrap();
+        worker.open(SERVER);
         (Handoff::new(sender, receiver, page, Instant::now()), worker)
     }
 
@@ -272,7 +302,7 @@ mod tests {
     #[test]
     fn it_accepts_no_more_for_a_server_that_is_closed_full_or_stopped() {
         let stops: [fn(&Worker, &Listener); 3] = [
-            |worker, _| worker.stop_fetching(|server| server == SERVER),
+            |worker, _| worker.close(SERVER),
             |worker, listener| assert!(worker.refuse(LISTENER, &listener.accept().unwrap())),
             |_, listener| listener.stop(),
         ];
@@ -284,6 +314,17 @@ mod tests {
             stop(&worker, &listener);
             assert!(matches!(worker.take(false), Taken::Nothing) && !worker.is_fetching());
         }
+    }
+
+    #[test]
+    fn it_does_not_begin_to_for_a_server_that_is_closed() {
+        let (mut handoff, worker) = setup();
+        let (listener, _clients) = crowd(1);
+        let_fetch(&mut handoff, &listener);
+        worker.close(SERVER);
+        assert!(matches!(worker.take(true), Taken::Nothing) && !worker.is_fetching());
+        assert_eq!(handoff.returned().unwrap().0, Return::Fetched(LISTENER));
+        assert!(listener.accept().is_ok());
     }
 
     #[test]

@@ -90,14 +90,24 @@ impl Connections {
         self.unreturned
             .borrow_mut()
             .retain(|(listener, connection)| !self.core.refuse(*listener, connection));
-        if self.starved.get() && self.core.is_fed() {
-            self.starved.set(false);
-            self.watch(true);
-        }
+        self.watch_if_fed();
         self.take();
         if let Some(idle) = self.idle.get() {
             // Or nothing might make the loop turn again while somebody waits.
             idle.set_active(self.core.is_fetching());
+        }
+    }
+
+    fn on_prepare(&self) {
+        self.core.enter_phase(true);
+        // A timer or an immediate may have closed something, and maybe nothing else ever happens.
+        self.watch_if_fed();
+    }
+
+    fn watch_if_fed(&self) {
+        if self.starved.get() && self.core.is_fed() {
+            self.starved.set(false);
+            self.watch(true);
         }
     }
 
@@ -200,14 +210,15 @@ impl Worker {
     /// The server is set up: it can be given connections. `info` is the event's, as JSON.
     #[napi]
     pub fn listening(&self, server: u32, info: String) {
-        let message = ToPrimary::Listening { server: ServerId(server), info };
-        self.channel.send_control(&message, &[]);
+        let server = ServerId(server);
+        self.connections.core.open(server);
+        self.channel.send_control(&ToPrimary::Listening { server, info }, &[]);
     }
 
     #[napi]
     pub fn close_server(&self, server: u32) {
         let server = ServerId(server);
-        self.connections.core.stop_fetching(|other| other == server);
+        self.connections.core.close(server);
         self.channel.send_control(&ToPrimary::Close { server }, &[]);
     }
 
@@ -287,7 +298,7 @@ fn watch(env: Env, connections: &Rc<Connections>) -> std::io::Result<()> {
     })?;
     poll.watch(true)?;
     poll.set_ref(false);
-    let prepare = Prepare::new(event_loop, with(|connections| connections.core.enter_phase(true)))?;
+    let prepare = Prepare::new(event_loop, with(Connections::on_prepare))?;
     let check = Check::new(event_loop, with(Connections::on_check))?;
     // Set once, here.
     let _ = connections.poll.set(poll);
