@@ -1,6 +1,11 @@
 //! One listening socket, the workers that listen on it, and its connections from accept until a
 //! worker has been given them.
 
+mod crowd;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
@@ -26,17 +31,6 @@ const MAX_WAITING_FOR_ONE: usize = 16;
 
 /// How many connections are accepted at a time, before other sockets get their turn.
 const MAX_ACCEPTED: usize = 64;
-
-/// A worker with so many in its socket has enough to do: it is told to accept more by itself when
-/// it has done that, which costs less than to send it some, and waits for nobody.
-const ENOUGH: usize = 4;
-
-/// As many workers at work for each CPU leave none of them idle. To wake more would only make them
-/// wait for one, each with cold caches.
-const AT_WORK_PER_CPU: usize = 2;
-
-/// Before that, since all were idle, each has had its turn so often.
-const STRICT_ROUNDS: usize = 2;
 
 /// How long a worker that has refused is left alone.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(5);
@@ -137,7 +131,7 @@ impl Group {
             questions: 0,
             refusals: HashMap::new(),
             fetching: HashSet::new(),
-            max_at_work: AT_WORK_PER_CPU * available_parallelism().map_or(1, NonZero::get),
+            max_at_work: crowd::AT_WORK_PER_CPU * available_parallelism().map_or(1, NonZero::get),
             sent_in_a_row: 0,
             paused: false,
             lingers_until: None,
@@ -159,11 +153,6 @@ impl Group {
     pub fn put_back(&mut self, connection: OwnedFd, owner: Option<WorkerId>) {
         let place = owner.map_or(Place::Anyone, Place::Only);
         self.waiting.push_back(Waiting { connection, place });
-    }
-
-    /// The worker accepts no more by itself, or was not able to begin.
-    pub fn stop_fetching(&mut self, worker: WorkerId) {
-        self.fetching.remove(&worker);
     }
 
     pub fn refused(&mut self, worker: WorkerId, now: Instant) {
@@ -321,68 +310,6 @@ impl Group {
         Ok(())
     }
 
-    /// The worker for whoever is next in the kernel's backlog. If there is none, those that are to
-    /// be served in turn and have enough are told to accept by themselves.
-    fn choose_or_let_fetch(&mut self, workers: &mut Workers<'_>) -> Option<WorkerId> {
-        if workers.options.policy != Policy::RoundRobin {
-            return self.choose_or_want(workers);
-        }
-        let all_may = !self.enough_are_at_work(workers);
-        let needs_some = |group: &Self, worker, handoff: &mut Handoff| {
-            let unread = handoff.unread();
-            unread < ENOUGH && (unread > 0 || all_may) && !group.fetching.contains(&worker)
-        };
-        if let Some(worker) = self.choose_if(workers, needs_some) {
-            return Some(worker);
-        }
-        self.let_fetch(workers);
-        // One that could not be told may have gone on before it was asked to say so.
-        self.choose_if(workers, needs_some)
-    }
-
-    /// Whether workers that are idle stay so, for those at work leave them no CPU. One at work whose
-    /// loop does not turn is not counted for long.
-    fn enough_are_at_work(&mut self, workers: &mut Workers<'_>) -> bool {
-        let members = self.balancer.as_ref().map_or(&[][..], Balancer::workers);
-        if members.len() <= self.max_at_work {
-            return false;
-        }
-        let (now, patience) = (workers.now, 2 * workers.options.handoff_timeout);
-        let at_work = members.iter().filter(|worker| {
-            workers.handoffs.get_mut(worker).is_some_and(|handoff| {
-                let has_some = handoff.unread() > 0 || self.fetching.contains(worker);
-                has_some && handoff.has_turned(now, patience)
-            })
-        });
-        let at_work = at_work.count();
-        if at_work == 0 {
-            self.sent_in_a_row = 0;
-        }
-        at_work >= self.max_at_work && self.sent_in_a_row >= STRICT_ROUNDS * members.len()
-    }
-
-    fn let_fetch(&mut self, workers: &mut Workers<'_>) {
-        for &worker in self.balancer.iter().flat_map(Balancer::workers) {
-            let (Some(handoff), Some(server)) =
-                (workers.handoffs.get_mut(&worker), self.members.get(&worker))
-            else {
-                continue;
-            };
-            if self.fetching.contains(&worker) {
-                continue;
-            }
-            // One that refuses what it is given would do so with what it fetches.
-            let (now, timeout) = (workers.now, workers.options.handoff_timeout);
-            let may_fetch = handoff.unread() >= ENOUGH && !self.refusals.contains_key(&worker);
-            let socket = self.listener.as_fd();
-            if may_fetch && handoff.let_fetch(self.id, *server, socket, now).is_ok() {
-                self.fetching.insert(worker);
-            } else if may_fetch || handoff.readiness(now, timeout) == Readiness::Unable {
-                handoff.want();
-            }
-        }
-    }
-
     /// The worker whose turn it is. If there is none, all are asked to say when they turn, and are
     /// looked at once more, because one may have turned in between.
     fn choose_or_want(&mut self, workers: &mut Workers<'_>) -> Option<WorkerId> {
@@ -456,107 +383,5 @@ impl Drop for Group {
         if self.balancer.is_some() {
             self.listener.stop();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::TcpStream;
-
-    use super::*;
-    use crate::protocol::Target;
-    use crate::shared::WorkerPage;
-    use crate::sys::memory::Shared;
-
-    const TIMEOUT: Duration = Duration::from_millis(5);
-
-    /// A listener with workers that do what the test says.
-    struct Cluster {
-        group: Group,
-        handoffs: HashMap<WorkerId, Handoff>,
-        pages: HashMap<WorkerId, Shared<WorkerPage>>,
-        clients: Vec<TcpStream>,
-        now: Instant,
-    }
-
-    impl Cluster {
-        fn new(count: u32, max_at_work: usize) -> Self {
-            let address = Some("127.0.0.1".to_owned());
-            let target = Target::Tcp { address, port: 0, ipv6_only: false };
-            let listener = Listener::bind(&target).unwrap();
-            listener.listen(128).unwrap();
-            let mut group = Group::new(ListenerId(1), String::new(), listener, true);
-            group.max_at_work = max_at_work;
-            let (mut handoffs, mut pages) = (HashMap::new(), HashMap::new());
-            let now = Instant::now();
-            for id in (1..=count).map(WorkerId) {
-                let (sender, receiver) = fd::packet_pair().unwrap();
-                let (page, memory) = Shared::<WorkerPage>::create(c"test").unwrap();
-                pages.insert(id, Shared::open(&memory).unwrap());
-                handoffs.insert(id, Handoff::new(sender, receiver, page, now));
-                group.members.insert(id, ServerId(1));
-                group.balancer.as_mut().unwrap().join(id);
-            }
-            Self { group, handoffs, pages, clients: Vec::new(), now }
-        }
-
-        fn connect(&mut self, count: usize) -> Accepted {
-            let port = fd::ip_address(self.group.listener.as_fd(), false).unwrap().port();
-            let connect = |_| TcpStream::connect(("127.0.0.1", port)).unwrap();
-            self.clients.extend((0..count).map(connect));
-            self.accept()
-        }
-
-        fn accept(&mut self) -> Accepted {
-            self.group.accept(&mut Workers {
-                handoffs: &mut self.handoffs,
-                options: Options { handoff_timeout: TIMEOUT, ..Options::default() },
-                ask: &|_| (),
-                now: self.now,
-            })
-        }
-
-        /// How much waits in the socket of each worker.
-        fn unread(&mut self) -> Vec<usize> {
-            let count = u32::try_from(self.handoffs.len()).unwrap();
-            let mut unread = |id| self.handoffs.get_mut(&WorkerId(id)).unwrap().unread();
-            (1..=count).map(&mut unread).collect()
-        }
-
-        /// The worker has read up to that unit.
-        fn read(&self, id: u32, sequence: u64) {
-            let page = &self.pages[&WorkerId(id)];
-            page.last_read.store(sequence, std::sync::atomic::Ordering::Release);
-        }
-    }
-
-    #[test]
-    fn workers_that_have_enough_are_sent_the_listener_and_nobody_is_accepted() {
-        let mut cluster = Cluster::new(2, 8);
-        assert_eq!(cluster.connect(9), Accepted::Paused);
-        assert_eq!(cluster.unread(), [ENOUGH + 1, ENOUGH + 1]);
-        assert_eq!(cluster.accept(), Accepted::Paused, "they are not sent it twice");
-        assert_eq!(cluster.unread(), [ENOUGH + 1, ENOUGH + 1]);
-        assert!(cluster.group.listener.accept().is_ok(), "the ninth");
-        assert!(!cluster.group.needs_time());
-        cluster.read(2, 5);
-        cluster.group.stop_fetching(WorkerId(2));
-        assert_eq!(cluster.connect(1), Accepted::All);
-        assert_eq!(cluster.unread(), [ENOUGH + 1, 1]);
-    }
-
-    #[test]
-    fn idle_workers_stay_idle_while_enough_are_at_work() {
-        let mut cluster = Cluster::new(3, 1);
-        assert_eq!(cluster.connect(6), Accepted::All);
-        assert_eq!(cluster.unread(), [2, 2, 2], "the first rounds are strict");
-        cluster.read(2, 2);
-        cluster.read(3, 2);
-        assert_eq!(cluster.connect(3), Accepted::Paused);
-        assert_eq!(cluster.unread(), [ENOUGH + 1, 0, 0]);
-        assert!(cluster.group.needs_time(), "or nobody would see that it is blocked");
-        cluster.now += 2 * TIMEOUT;
-        assert_eq!(cluster.accept(), Accepted::All);
-        assert_eq!(cluster.unread(), [ENOUGH + 1, 1, 0], "it is blocked");
     }
 }
