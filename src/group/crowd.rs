@@ -3,6 +3,7 @@
 //! ARCHITECTURE.md.
 
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use super::{Group, Workers};
 use crate::balancer::{Balancer, Policy, Readiness};
@@ -16,6 +17,10 @@ pub(super) const ENOUGH: usize = 4;
 /// As many workers at work for each CPU leave none of them idle. To wake more would only make them
 /// wait for one, each with cold caches.
 pub(super) const AT_WORK_PER_CPU: usize = 2;
+
+/// One whose loop has not turned for so long is not at work, but blocked. Looked at on every tick of
+/// the I/O thread.
+pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 
 /// Before that, since all were idle, each has had its turn so often.
 const STRICT_ROUNDS: usize = 2;
@@ -45,18 +50,16 @@ impl Group {
         self.choose_if(workers, needs_some)
     }
 
-    /// Whether workers that are idle stay so, for those at work leave them no CPU. One at work whose
-    /// loop does not turn is not counted for long.
+    /// Whether workers that are idle stay so, for those at work leave them no CPU.
     fn enough_are_at_work(&mut self, workers: &mut Workers<'_>) -> bool {
         let members = self.balancer.as_ref().map_or(&[][..], Balancer::workers);
         if members.len() <= self.max_at_work {
             return false;
         }
-        let (now, patience) = (workers.now, 2 * workers.options.handoff_timeout);
         let at_work = members.iter().filter(|worker| {
             workers.handoffs.get_mut(worker).is_some_and(|handoff| {
                 let has_some = handoff.unread() > 0 || self.fetching.contains(worker);
-                has_some && handoff.has_turned(now, patience)
+                has_some && handoff.has_turned(workers.now, PATIENCE)
             })
         });
         let at_work = at_work.count();

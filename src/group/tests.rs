@@ -1,6 +1,6 @@
 use std::net::TcpStream;
 
-use super::crowd::ENOUGH;
+use super::crowd::{ENOUGH, PATIENCE};
 use super::*;
 use crate::protocol::Target;
 use crate::shared::WorkerPage;
@@ -93,7 +93,7 @@ fn idle_workers_stay_idle_while_enough_are_at_work() {
     assert_eq!(cluster.connect(3), Accepted::Paused);
     assert_eq!(cluster.unread(), [ENOUGH + 1, 0, 0]);
     assert!(cluster.group.needs_time(), "or nobody would see that it is blocked");
-    cluster.now += 2 * TIMEOUT;
+    cluster.now += PATIENCE;
     assert_eq!(cluster.accept(), Accepted::All);
     assert_eq!(cluster.unread(), [ENOUGH + 1, 1, 0], "it is blocked");
 }
