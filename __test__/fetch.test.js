@@ -39,9 +39,24 @@ function waiting(port) {
 async function crowd(t, { workers: count = 2, more, ...options }) {
   const started = await startWorkers(t, { workers: count, ...options });
   for (const { pid } of started.workers) await stop(pid);
-  const answers = Promise.all(many(count * ENOUGH + more, started.target));
-  await until(() => waiting(started.target.port) === more);
-  return { ...started, answers };
+  const answers = [];
+  const connected = Array.from({ length: count * ENOUGH + more }, () => {
+    return new Promise((resolve) => answers.push(ask(started.target, 'answer', resolve)));
+  });
+  const all = Promise.all(answers);
+  await Promise.race([all, Promise.all(connected)]);
+  // More, if it takes the workers to be blocked before as many have come.
+  await until(() => waiting(started.target.port) >= more && sleeps(started.pid));
+  return { ...started, answers: all };
+}
+
+/** Whether no thread of the process has anything to do. */
+function sleeps(pid) {
+  const threads = fs.readdirSync(`/proc/${pid}/task`);
+  return threads.every((tid) => {
+    const stat = fs.readFileSync(`/proc/${pid}/task/${tid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('S');
+  });
 }
 
 function goOn(...pids) {
@@ -99,20 +114,16 @@ describe('a crowd', () => {
       const command = ['taskset', '-c', '0', process.execPath];
       const { program, target } = await startWorkers(t, { workers: 6 }, { command });
       let over = false;
-      const answered = Array(24).fill(0);
-      const clients = answered.map(async (_, client) => {
-        for (; !over; answered[client]++) await ask(target);
+      const clients = Array.from({ length: 24 }, async () => {
+        while (!over) await ask(target);
       });
-      // Not those whose connection a worker has taken right before it blocks.
-      const mostGoOn = async () => {
-        const before = [...answered];
-        const goOnes = () => answered.filter((count, client) => count > before[client] + 5);
-        await until(() => goOnes().length > answered.length / 2);
-      };
-      await mostGoOn();
       const { command: hold, release } = holder(t);
-      const slow = Array.from({ length: 3 }, () => ask(target, hold));
-      await mostGoOn();
+      const slow = [];
+      while (slow.length < 3) {
+        slow.push(ask(target, hold));
+        await until(async () => (await program.next('request')).command.startsWith('hold'));
+      }
+      await Promise.all(many(24, target));
       release();
       await Promise.all(slow);
       over = true;
