@@ -13,7 +13,7 @@ const {
   descriptorsOf,
   holder,
   refused,
-  requestsIn,
+  endAfter,
   settle,
   socketPath,
   startWorkers,
@@ -61,8 +61,7 @@ describe('nobody can take a connection', () => {
     client.destroy();
     for (const { release } of holders) release();
     await Promise.all([...slow, ...answers]);
-    await program.end();
-    const { requests, distinct } = requestsIn(program);
+    const { requests, distinct } = await endAfter(program, 202);
     assert.deepEqual([requests, distinct], [202, 202]);
   });
 
@@ -96,8 +95,8 @@ describe('nobody can take a connection', () => {
       ({ pid: worker } = await program.next('listening'));
       await Promise.all(answers);
     }
-    await program.end();
-    assert.deepEqual(requestsIn(program), { connections: 100, requests: 100, distinct: 100 });
+    const said = await endAfter(program, 100);
+    assert.deepEqual(said, { connections: 100, requests: 100, distinct: 100 });
   });
 });
 
@@ -175,8 +174,8 @@ describe('out of descriptors', () => {
     assert.equal(settled.count, 0);
     assert.ok(cpu < milliseconds / 4, `${cpu} ms of CPU in ${milliseconds} ms`);
     await Promise.all(answers);
-    await program.end();
-    assert.deepEqual(requestsIn(program), { connections: 100, requests: 100, distinct: 100 });
+    const said = await endAfter(program, 100);
+    assert.deepEqual(said, { connections: 100, requests: 100, distinct: 100 });
   });
 
   test('the primary does not lose what it would have to take back', async (t) => {
@@ -213,24 +212,24 @@ describe('out of descriptors', () => {
     const { program, target } = await startWorkers(t, {}, { limit: 80 });
     await ask(target, 'exhaust');
     await Promise.all(many(target, 50));
-    await program.end();
-    assert.deepEqual(requestsIn(program), { connections: 51, requests: 51, distinct: 51 });
+    const said = await endAfter(program, 51);
+    assert.deepEqual(said, { connections: 51, requests: 51, distinct: 51 });
   });
 
   test('the only worker serves them as soon as it can', async (t) => {
     const { program, target } = await startWorkers(t, { workers: 1 }, { limit: 80 });
     await ask(target, 'exhaust 500');
     await Promise.all(many(target, 50));
-    await program.end();
-    assert.deepEqual(requestsIn(program), { connections: 51, requests: 51, distinct: 51 });
+    const said = await endAfter(program, 51);
+    assert.deepEqual(said, { connections: 51, requests: 51, distinct: 51 });
   });
 
   test('the only worker serves them though nothing else happens there', async (t) => {
     const { program, target } = await startWorkers(t, { workers: 1 }, { limit: 80 });
     await ask(target, 'hoard 300');
     await Promise.all(many(target, 50));
-    await program.end();
-    assert.deepEqual(requestsIn(program), { connections: 51, requests: 51, distinct: 51 });
+    const said = await endAfter(program, 51);
+    assert.deepEqual(said, { connections: 51, requests: 51, distinct: 51 });
   });
 });
 

@@ -9,7 +9,7 @@ const { describe, test } = require('node:test');
 const {
   ask,
   holder,
-  requestsIn,
+  endAfter,
   settle,
   socketPath,
   startWorkers,
@@ -27,9 +27,8 @@ function many(target, command) {
 
 /** Ends the program, and checks that each connection and each request reached one worker, once. */
 async function assertExactlyOnce(program, requests) {
-  await program.end();
   const expected = { connections: requests, requests, distinct: requests };
-  assert.deepEqual(requestsIn(program), expected);
+  assert.deepEqual(await endAfter(program, requests), expected);
 }
 
 const kinds = {

@@ -15,10 +15,10 @@ module.exports = {
   ask,
   cpuOf,
   descriptorsOf,
+  endAfter,
   fixture,
   holder,
   refused,
-  requestsIn,
   settle,
   socketPath,
   startWorkers,
@@ -106,10 +106,18 @@ async function refused(target) {
 }
 
 /**
- * What workers have said of requests and connections, when all is over.
+ * Ends the program when workers have said of so many requests, and resolves with what they have said
+ * of requests and connections. What a process has not written yet when it is killed is lost.
  *
- * @param {import('./program').Program} program ended
+ * @param {import('./program').Program} program
+ * @param {number} count
  */
+async function endAfter(program, count) {
+  await until(() => requestsIn(program).requests >= count);
+  await program.end();
+  return requestsIn(program);
+}
+
 function requestsIn(program) {
   const events = program.stdout.split('\n').filter((line) => line.startsWith('{'));
   const all = events.map((line) => JSON.parse(line));
