@@ -216,21 +216,18 @@ describe('out of descriptors', () => {
     assert.deepEqual(said, { connections: 51, requests: 51, distinct: 51 });
   });
 
-  test('the only worker serves them as soon as it can', async (t) => {
-    const { program, target } = await startWorkers(t, { workers: 1 }, { limit: 80 });
-    await ask(target, 'exhaust 500');
-    await Promise.all(many(target, 50));
-    const said = await endAfter(program, 51);
-    assert.deepEqual(said, { connections: 51, requests: 51, distinct: 51 });
-  });
-
-  test('the only worker serves them though nothing else happens there', async (t) => {
-    const { program, target } = await startWorkers(t, { workers: 1 }, { limit: 80 });
-    await ask(target, 'hoard 300');
-    await Promise.all(many(target, 50));
-    const said = await endAfter(program, 51);
-    assert.deepEqual(said, { connections: 51, requests: 51, distinct: 51 });
-  });
+  for (const [when, command] of [
+    ['as soon as it can', 'exhaust 500'],
+    ['though nothing else happens there', 'hoard 300'],
+  ]) {
+    test(`the only worker serves them ${when}`, async (t) => {
+      const { program, target } = await startWorkers(t, { workers: 1 }, { limit: 80 });
+      await ask(target, command);
+      await Promise.all(many(target, 50));
+      const said = await endAfter(program, 51);
+      assert.deepEqual(said, { connections: 51, requests: 51, distinct: 51 });
+    });
+  }
 });
 
 describe('nothing is left', () => {

@@ -1,5 +1,6 @@
-//! A worker's side of the balancer: taking connections from its socket, one in a turn of its event
-//! loop, and telling the primary through shared memory whether the loop turns.
+//! A worker's side of the balancer: taking connections from its socket, or from the backlog when all
+//! have enough to do, one in a turn of its event loop; and telling the primary through shared memory
+//! whether the loop turns.
 //!
 //! No libuv in here: `addon/worker.rs` calls it from the loop's prepare and check callbacks.
 

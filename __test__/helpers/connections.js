@@ -118,6 +118,7 @@ async function endAfter(program, count) {
   return requestsIn(program);
 }
 
+/** What workers have said so far. @param {import('./program').Program} program */
 function requestsIn(program) {
   const events = program.stdout.split('\n').filter((line) => line.startsWith('{'));
   const all = events.map((line) => JSON.parse(line));
