@@ -4,7 +4,7 @@ const js = require('@eslint/js');
 const globals = require('globals');
 
 module.exports = [
-  { ignores: ['native.js', 'target/', 'npm/'] },
+  { ignores: ['native.js', 'dist/', 'target/', 'npm/'] },
   js.configs.recommended,
   {
     linterOptions: { reportUnusedDisableDirectives: 'error' },

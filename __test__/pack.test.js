@@ -41,7 +41,7 @@ test('the tarball holds what runs and what is needed to build it elsewhere, and 
   const top = [...new Set(files.map(({ path: name }) => name.split('/')[0]))];
   const expected = [
     ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', 'scripts'],
-    ['index.d.ts', 'index.js', 'index.mjs', 'lib', 'register.d.ts', 'register.js'],
+    ['dist', 'index.d.ts', 'index.js', 'index.mjs', 'lib', 'register.d.ts', 'register.js'],
     ['bin', 'docs', 'schema.json'],
     ['native.d.ts', 'native.js', ...fs.readdirSync(root).filter((name) => BINARY.test(name))],
     ['Cargo.lock', 'Cargo.toml', 'build.rs', 'src'],

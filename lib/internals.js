@@ -100,7 +100,7 @@ function removeBuiltinWorkerListeners() {
  */
 function setServerHandler(ask) {
   if (typeof (/** @type {any} */ (builtin)._getServer) !== 'function') missing('_getServer');
-  adopt({ _getServer: ask });
+  Object.assign(builtin, { _getServer: ask });
 }
 
 /** What a server wants to share with its twins in other workers (TLS ticket keys). */

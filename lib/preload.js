@@ -22,3 +22,5 @@ if (process.env[CHANNEL_VARIABLE] !== undefined) {
   delete process.env[ADDON_VARIABLE];
   connect(fd);
 }
+
+delete require.cache[__filename];

@@ -17,7 +17,8 @@ const internals = require('./internals');
 
 module.exports = { failedChild, spawnWorker };
 
-const PRELOAD = path.join(__dirname, 'preload.js');
+/** Our `preload.js` and all that it needs, in one file. Made by `scripts/bundle.js`. */
+const PRELOAD = path.join(__dirname, '../dist/preload.js');
 
 /**
  * @param {import('cluster').ClusterSettings} settings

@@ -195,12 +195,19 @@ pub struct Text<'call> {
     call: PhantomData<&'call ()>,
 }
 
-/// One of `napi_get_value_string_*`.
-///
-/// # Safety
-/// Both values are valid, and as many places can be written as is said.
-type Read<T> =
-    unsafe fn(sys::napi_env, sys::napi_value, *mut T, usize, *mut usize) -> sys::napi_status;
+/// Calls one of `napi_get_value_string_*`, which are of another type in a test than in the addon.
+/// Returns the length of the text; with an empty buffer, the length that is needed.
+macro_rules! read {
+    ($text:expr, $function:ident, $buffer:expr) => {{
+        let (text, buffer): (&Text<'_>, &mut [_]) = ($text, $buffer);
+        let mut length = 0;
+        let place = if buffer.is_empty() { ptr::null_mut() } else { buffer.as_mut_ptr() };
+        // SAFETY: during the call from JavaScript that this is an argument of; `buffer` is as long
+        // as is said. It fails for what is not a string, and `length` is 0 then.
+        unsafe { sys::$function(text.env, text.raw, place, buffer.len(), &raw mut length) };
+        length
+    }};
+}
 
 impl Text<'_> {
     /// How much longer than the text a buffer has to be.
@@ -208,19 +215,19 @@ impl Text<'_> {
 
     /// How many UTF-16 code units it has.
     pub fn units(&self) -> usize {
-        self.read(sys::napi_get_value_string_latin1, &mut [])
+        read!(self, napi_get_value_string_latin1, &mut [])
     }
 
     /// How many bytes it has in UTF-8. Looks at all of it.
     pub fn utf8_length(&self) -> usize {
-        self.read(sys::napi_get_value_string_utf8, &mut [])
+        read!(self, napi_get_value_string_utf8, &mut [])
     }
 
     /// Writes what fits as UTF-8, with a zero behind it, and returns the length without that.
     pub fn write_utf8(&self, buffer: &mut [u8]) -> usize {
         // SAFETY: `c_char` is as large as `u8` and any value is valid.
         let buffer = unsafe { &mut *(ptr::from_mut(buffer) as *mut [std::ffi::c_char]) };
-        self.read(sys::napi_get_value_string_utf8, buffer)
+        read!(self, napi_get_value_string_utf8, buffer)
     }
 
     pub fn to_utf8(&self) -> Vec<u8> {
@@ -234,18 +241,8 @@ impl Text<'_> {
     pub fn write_utf16(&self, units: &mut Vec<u16>) {
         units.clear();
         units.resize(self.units() + Self::ZERO, 0);
-        let length = self.read(sys::napi_get_value_string_utf16, units);
+        let length = read!(self, napi_get_value_string_utf16, units);
         units.truncate(length);
-    }
-
-    /// With an empty buffer: the length that is needed.
-    fn read<T>(&self, read: Read<T>, buffer: &mut [T]) -> usize {
-        let mut length = 0;
-        let place = if buffer.is_empty() { ptr::null_mut() } else { buffer.as_mut_ptr() };
-        // SAFETY: during the call from JavaScript that this is an argument of; `buffer` is as long
-        // as is said. It fails for what is not a string, and `length` is 0 then.
-        unsafe { read(self.env, self.raw, place, buffer.len(), &raw mut length) };
-        length
     }
 }
 
