@@ -9,7 +9,10 @@ const addon = load();
 
 function load() {
   const file = process.env[ADDON_VARIABLE];
-  return file === undefined ? require('../native') : require(file);
+  if (file === undefined) return require('../native');
+  const module = { exports: /** @type {any} */ ({}) };
+  process.dlopen(module, file);
+  return module.exports;
 }
 
 /** Where it is; `undefined` if that cannot be told. */

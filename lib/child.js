@@ -45,11 +45,11 @@ let worker;
 
 /**
  * Connects this process to its primary.
- * @param {number} fd the inherited descriptor of the channel
+ * @param {import('../native').Greeting} greeting
  */
-function connect(fd) {
+function connect(greeting) {
   internals.removeBuiltinWorkerListeners();
-  native = new addon.Worker(fd, onEvent);
+  native = new addon.Worker(greeting, onEvent);
   openConnections = native.openConnections;
   channel = new Channel(process, native.channel(), native.advanced, {
     beforeClose: () => native.goodbye(),
@@ -58,6 +58,7 @@ function connect(fd) {
 
   // The builtin has read the id from the environment and has removed it there.
   worker = new /** @type {any} */ (Worker)({ id: cluster.worker?.id, process, state: 'online' });
+  // Nothing to announce: this runs before any module that could have imported it.
   internals.adopt({ Worker, worker, broadcast, native: true });
   internals.setServerHandler(askForServer);
   process.once('disconnect', onDisconnect);

@@ -7,7 +7,6 @@
  */
 
 const builtin = require('cluster');
-const { syncBuiltinESMExports } = require('module');
 const net = require('net');
 
 module.exports = {
@@ -61,13 +60,12 @@ function bySymbol(/** @type {any} */ object, /** @type {string} */ description) 
 
 /**
  * Puts our functions into the builtin's exports object, in place, so that whoever has it or gets
- * it later, by `require` or `import`, sees one cluster.
+ * it later, by `require` or `import`, sees one cluster. Modules that have imported it before see
+ * them once it is announced (`exports.js`).
  * @param {Record<string, unknown>} properties
  */
 function adopt(properties) {
-  Object.assign(builtin, properties);
-  syncBuiltinESMExports();
-  return builtin;
+  return Object.assign(builtin, properties);
 }
 
 /** Throws if the builtin has workers of its own, which we could not serve. */
@@ -100,7 +98,7 @@ function removeBuiltinWorkerListeners() {
  */
 function setServerHandler(ask) {
   if (typeof (/** @type {any} */ (builtin)._getServer) !== 'function') missing('_getServer');
-  Object.assign(builtin, { _getServer: ask });
+  adopt({ _getServer: ask });
 }
 
 /** What a server wants to share with its twins in other workers (TLS ticket keys). */

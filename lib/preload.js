@@ -18,9 +18,10 @@ if (options?.startsWith(prefix)) process.env.NODE_OPTIONS = options.slice(prefix
 if (process.env[CHANNEL_VARIABLE] !== undefined) {
   const fd = Number(process.env[CHANNEL_VARIABLE]);
   delete process.env[CHANNEL_VARIABLE];
-  const { connect } = require('./child');
+  const { addon } = require('./addon');
   delete process.env[ADDON_VARIABLE];
-  connect(fd);
+  const greeting = new addon.Greeting(fd);
+  require('./worker-code').load(greeting.takeCode()).connect(greeting);
 }
 
 delete require.cache[__filename];

@@ -14,6 +14,7 @@ const { announce } = require('./exports');
 const scheduling = require('./scheduling');
 const { failedChild, spawnWorker } = require('./spawn');
 const { Worker } = require('./worker');
+const workerCode = require('./worker-code');
 
 module.exports = { adopt };
 
@@ -37,7 +38,7 @@ let initialized = false;
 /** Puts our cluster into the builtin's place. */
 function adopt() {
   internals.adoptFirst();
-  return internals.adopt({
+  internals.adopt({
     Worker,
     setupPrimary,
     // Deprecated alias; the same function, as with the builtin.
@@ -49,6 +50,8 @@ function adopt() {
     schedulingPolicy: scheduling.fromEnvironment(),
     native: true,
   });
+  announce();
+  return cluster;
 }
 
 /** @param {import('cluster').ClusterSettings} [options] */
@@ -236,6 +239,22 @@ function passEventsOn(worker, link) {
   });
 }
 
+let workerCodePrepared = false;
+
+/** For later workers: the first ones have no time to wait for it. */
+function prepareWorkerCode() {
+  if (workerCodePrepared) return;
+  workerCodePrepared = true;
+  setImmediate(() => {
+    try {
+      const { source, cache } = workerCode.prepare();
+      native.setWorkerCode(source, cache);
+    } catch {
+      // For want of a descriptor, say: then workers read and compile it themselves.
+    }
+  });
+}
+
 /**
  * @param {any} worker
  * @param {import('../native').WorkerLink} link
@@ -247,6 +266,7 @@ function onEvent(worker, link, channel, type, first, second) {
   switch (type) {
     case addon.EventType.Online:
       worker.state = 'online';
+      prepareWorkerCode();
       worker.emit('online');
       cluster.emit('online', worker);
       break;

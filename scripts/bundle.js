@@ -1,7 +1,7 @@
 'use strict';
 
-// Makes `dist/preload.js`, the one file with all that a worker loads of ours before its program
-// runs. A worker that reads a dozen files instead listens some milliseconds later.
+// Makes what a worker loads of ours before its program: `dist/preload.js`, and `dist/worker.js` with
+// all the rest; see lib/worker-code.js.
 
 const path = require('node:path');
 
@@ -9,14 +9,23 @@ const esbuild = require('esbuild');
 
 const root = path.join(__dirname, '..');
 
-esbuild.buildSync({
-  absWorkingDir: root,
-  entryPoints: ['lib/preload.js'],
-  outfile: 'dist/preload.js',
-  bundle: true,
-  platform: 'node',
-  target: 'node20',
-  // Generated as well; from `dist/` it is where it is from `lib/`.
-  external: ['../native'],
-  banner: { js: '// Made from lib/preload.js by scripts/bundle.js.' },
-});
+bundle('lib/preload.js', 'dist/preload.js', ['../native']);
+bundle('lib/child.js', 'dist/worker.js', ['./addon']);
+
+/**
+ * @param {string} from
+ * @param {string} to
+ * @param {string[]} external what is loaded from where it is
+ */
+function bundle(from, to, external) {
+  esbuild.buildSync({
+    absWorkingDir: root,
+    entryPoints: [from],
+    outfile: to,
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    external,
+    banner: { js: `// Made from ${from} by scripts/bundle.js.` },
+  });
+}

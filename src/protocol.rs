@@ -208,7 +208,7 @@ pub enum ToWorker {
 
 /// First of all, and alone on the socket itself, before the process is started. With it travel the
 /// descriptors of the connection socket, the page, the rings, and of what wakes the worker and the
-/// primary.
+/// primary; and behind them that of the worker's code, if the primary has it ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello {
     pub advanced: bool,

@@ -12,6 +12,7 @@ pub mod primary;
 pub mod systemd;
 pub mod text;
 pub mod worker;
+mod worker_code;
 
 use std::io;
 

@@ -9,7 +9,7 @@ use std::rc::{Rc, Weak};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use napi::bindgen_prelude::{Env, Error, Function, Result};
+use napi::bindgen_prelude::{Env, Error, Function, Result, Uint8Array};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 
@@ -17,6 +17,7 @@ use super::callback::{Callback, OnEvent};
 use super::channel::Channel;
 use super::endpoint::{Endpoint, OnBroadcast};
 use super::event::Event;
+use super::worker_code::pack;
 use super::{other_error, system_error};
 use crate::balancer::Policy;
 use crate::channel::Channel as Core;
@@ -27,7 +28,7 @@ use crate::primary::{Ask, Options};
 use crate::protocol::{Hello, ListenerId, ToPrimary, ToWorker, WorkerId};
 use crate::shared::WorkerPage;
 use crate::sys::fd;
-use crate::sys::memory::Shared;
+use crate::sys::memory::{Shared, create_sealed_file};
 
 /// What the primary keeps of a new worker, and the socket that the worker inherits.
 struct Connected {
@@ -45,6 +46,8 @@ pub struct Primary {
     balanced: Rc<Cell<bool>>,
     /// Those that a worker's broadcast goes to.
     channels: Channels,
+    /// What workers are given to run instead of reading it from their files.
+    worker_code: RefCell<Option<OwnedFd>>,
 }
 
 type Channels = Rc<RefCell<HashMap<WorkerId, Weak<Endpoint>>>>;
@@ -93,7 +96,16 @@ impl Primary {
             io: Rc::new(io),
             balanced: Rc::new(Cell::new(true)),
             channels: Channels::default(),
+            worker_code: RefCell::default(),
         })
+    }
+
+    /// Given to all workers that are opened from now on; see `Greeting.takeCode`.
+    #[napi]
+    pub fn set_worker_code(&self, source: String, cache: Uint8Array) -> Result<(), String> {
+        let file = create_sealed_file(c"rust-cluster-code", &pack(&source, &cache));
+        *self.worker_code.borrow_mut() = Some(file.map_err(|error| system_error(&error))?);
+        Ok(())
     }
 
     /// `on_connection` is called for each connection under the policy `'custom'`, and answered by
@@ -147,8 +159,9 @@ impl Primary {
     ) -> Result<WorkerLink, String> {
         let id = WorkerId(id);
         let callback = Callback::new(env, &on_event).map_err(other_error)?;
+        let code = self.worker_code.borrow();
         let Connected { core, child_end, handoff, returns, page } =
-            connect(advanced).map_err(|error| system_error(&error))?;
+            connect(advanced, code.as_ref()).map_err(|error| system_error(&error))?;
         let channel = Endpoint::new(core, callback);
         self.channels.borrow_mut().retain(|_, channel| channel.strong_count() > 0);
         self.channels.borrow_mut().insert(id, Rc::downgrade(&channel));
@@ -185,11 +198,12 @@ impl Primary {
 }
 
 /// Makes what a worker and its primary need of each other, and greets the worker.
-fn connect(advanced: bool) -> std::io::Result<Connected> {
+fn connect(advanced: bool, code: Option<&OwnedFd>) -> std::io::Result<Connected> {
     let (core, end) = Core::create()?;
     let (sender, receiver) = fd::packet_pair()?;
     let (page, memory) = Shared::<WorkerPage>::create(c"rust-cluster-worker")?;
-    let fds = [&receiver, &memory, &end.memory, &end.its_waker, &end.our_waker].map(AsFd::as_fd);
+    let fds = [&receiver, &memory, &end.memory, &end.its_waker, &end.our_waker];
+    let fds: Vec<_> = fds.into_iter().chain(code).map(AsFd::as_fd).collect();
     let hello = Hello { advanced }.encode();
     fd::send(core.socket(), &[IoSlice::new(&hello)], &fds)?;
     let returns = sender.try_clone()?;

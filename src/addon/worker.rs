@@ -12,9 +12,11 @@ use super::channel::Channel;
 use super::endpoint::Endpoint;
 use super::event::Event;
 use super::js_error;
+use super::worker_code::{WorkerCode, unpack};
 use crate::channel::{Channel as ChannelCore, OtherEnd};
 use crate::protocol::{Hello, ListenRequest, ListenerId, ServerId, Target, ToPrimary, ToWorker};
 use crate::sys::fd;
+use crate::sys::memory::read_file;
 use crate::sys::uv::{Check, Idle, Poll, Prepare};
 use crate::worker::{Taken, Worker as Core};
 
@@ -141,6 +143,51 @@ impl Connections {
     }
 }
 
+/// What the primary wrote before this process was started.
+#[napi]
+pub struct Greeting {
+    /// Until there is a [`Worker`] of it.
+    ends: RefCell<Option<Ends>>,
+    code: RefCell<Option<OwnedFd>>,
+}
+
+struct Ends {
+    advanced: bool,
+    connections: Core,
+    channel: ChannelCore,
+}
+
+#[napi]
+impl Greeting {
+    /// Takes over the inherited descriptor of the channel and reads the primary's first words.
+    #[napi(constructor)]
+    pub fn new(channel_fd: i32) -> Result<Self> {
+        let socket = fd::adopt(channel_fd).map_err(|error| js_error(&error))?;
+        let unexpected = || Error::from_reason("the primary did not say hello on its channel");
+        let mut buffer = [0; Hello::SIZE];
+        let received =
+            fd::receive(socket.as_fd(), &mut buffer).map_err(|error| js_error(&error))?;
+        let Hello { advanced } = Hello::decode(&buffer[..received.bytes]).ok_or_else(unexpected)?;
+        let mut fds = received.fds;
+        let code = if fds.len() > Hello::FDS { fds.pop() } else { None };
+        let [connections, page, memory, its_waker, our_waker] =
+            <[OwnedFd; Hello::FDS]>::try_from(fds).map_err(|_| unexpected())?;
+        let connections = Core::new(connections, &page).map_err(|error| js_error(&error))?;
+        // Named by the primary: its own is the other one here.
+        let end = OtherEnd { socket, memory, its_waker, our_waker };
+        let channel = ChannelCore::open(end).map_err(|error| js_error(&error))?;
+        let ends = Ends { advanced, connections, channel };
+        Ok(Self { ends: RefCell::new(Some(ends)), code: RefCell::new(code) })
+    }
+
+    /// What the primary was told by `setWorkerCode`, once; null if that was nothing.
+    #[napi]
+    pub fn take_code(&self) -> Option<WorkerCode> {
+        // Should that fail, the worker reads the code from where it is installed.
+        unpack(read_file(self.code.take()?).ok()?)
+    }
+}
+
 /// This process as a worker.
 #[napi]
 pub struct Worker {
@@ -154,22 +201,21 @@ pub struct Worker {
 
 #[napi]
 impl Worker {
-    /// Takes over the inherited descriptor of the channel and reads the primary's first words.
     #[napi(constructor)]
     pub fn new(
         env: Env,
-        channel_fd: i32,
+        greeting: &Greeting,
         #[napi(ts_arg_type = "(type: EventType, ...said: any[]) => void")] on_event: OnEvent<'_>,
     ) -> Result<Self> {
-        let socket = fd::adopt(channel_fd).map_err(|error| js_error(&error))?;
-        let (advanced, core, channel) = hello(socket)?;
+        let Ends { advanced, connections, channel } =
+            greeting.ends.take().ok_or_else(|| Error::from_reason("there is a worker already"))?;
         let channel = Endpoint::new(channel, Callback::new(env, &on_event)?);
         let connections = Rc::new(Connections {
             poll: OnceCell::new(),
             prepare: OnceCell::new(),
             check: OnceCell::new(),
             idle: OnceCell::new(),
-            core,
+            core: connections,
             readable: Cell::new(false),
             starved: Cell::new(false),
             channel: Rc::downgrade(&channel),
@@ -265,21 +311,6 @@ impl Worker {
             poll.set_ref(keepers > 0);
         }
     }
-}
-
-/// What the primary wrote before this process was started.
-fn hello(socket: OwnedFd) -> Result<(bool, Core, ChannelCore)> {
-    let unexpected = || Error::from_reason("the primary did not say hello on its channel");
-    let mut buffer = [0; Hello::SIZE];
-    let received = fd::receive(socket.as_fd(), &mut buffer).map_err(|error| js_error(&error))?;
-    let Hello { advanced } = Hello::decode(&buffer[..received.bytes]).ok_or_else(unexpected)?;
-    let [connections, page, memory, its_waker, our_waker] =
-        <[OwnedFd; Hello::FDS]>::try_from(received.fds).map_err(|_| unexpected())?;
-    let core = Core::new(connections, &page).map_err(|error| js_error(&error))?;
-    // Named by the primary: its own is the other one here.
-    let end = OtherEnd { socket, memory, its_waker, our_waker };
-    let channel = ChannelCore::open(end).map_err(|error| js_error(&error))?;
-    Ok((advanced, core, channel))
 }
 
 fn watch(env: Env, connections: &Rc<Connections>) -> std::io::Result<()> {

@@ -1,12 +1,15 @@
 //! Memory that two processes map: a value made of atomics, and bytes of a ring.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
 
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
@@ -56,6 +59,23 @@ pub fn create_file(name: &std::ffi::CStr, length: usize) -> io::Result<OwnedFd> 
     let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC)?;
     nix::unistd::ftruncate(&fd, i64::try_from(length).map_err(io::Error::other)?)?;
     Ok(fd)
+}
+
+/// A file in memory that nobody can change any more, whoever has its descriptor.
+pub fn create_sealed_file(name: &std::ffi::CStr, bytes: &[u8]) -> io::Result<OwnedFd> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let mut file = File::from(memfd_create(name, flags)?);
+    file.write_all(bytes)?;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::all()))?;
+    Ok(file.into())
+}
+
+/// All that is in a file. Its position, which processes share, stays where it is.
+pub fn read_file(fd: OwnedFd) -> io::Result<Vec<u8>> {
+    let file = File::from(fd);
+    let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
 }
 
 /// `offset` as mmap(2) wants it. A file that ends too early would make reads raise SIGBUS.
