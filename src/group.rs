@@ -365,14 +365,25 @@ impl Group {
         self.balancer.as_ref().is_some_and(|balancer| balancer.workers().contains(&worker))
     }
 
-    /// Whether a worker other than `worker` could take one of its connections now.
+    /// Whether another worker could take a connection for which `worker` has done nothing for so
+    /// long: one that is ready, or an occupied one whose turns are shorter by far. Where all take
+    /// as long, to move what waits is of use to nobody.
     #[must_use]
-    pub fn somebody_else_can(&self, worker: WorkerId, workers: &mut Workers<'_>) -> bool {
+    pub fn somebody_else_can(
+        &self,
+        worker: WorkerId,
+        overdue: Duration,
+        workers: &mut Workers<'_>,
+    ) -> bool {
         let (now, timeout) = (workers.now, workers.options.handoff_timeout);
         let mut others = self.balancer.iter().flat_map(Balancer::workers).filter(|w| **w != worker);
         others.any(|other| {
-            let handoff = workers.handoffs.get_mut(other);
-            handoff.is_some_and(|handoff| handoff.readiness(now, timeout) != Readiness::Unable)
+            let Some(handoff) = workers.handoffs.get_mut(other) else { return false };
+            match handoff.readiness(now, timeout) {
+                Readiness::Unable => false,
+                Readiness::Occupied => overdue >= 2 * handoff.turn(now),
+                Readiness::Ready => true,
+            }
         })
     }
 }

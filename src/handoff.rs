@@ -5,6 +5,8 @@
 //! does meanwhile; see «A connection» in ARCHITECTURE.md. Which worker gets what, and what becomes
 //! of what was taken back, is `primary.rs`'s.
 
+mod progress;
+
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,6 +18,8 @@ use crate::protocol::{ListenerId, Parcel, Return, ServerId, Unit};
 use crate::shared::{WANTED_TO_TURN, WorkerPage};
 use crate::sys::fd;
 use crate::sys::memory::Shared;
+
+use self::progress::Progress;
 
 /// How many connections may wait in one worker's socket. More would only move the kernel's
 /// backlog into a place where it counts as descriptors under way (ETOOMANYREFS).
@@ -37,9 +41,9 @@ pub struct Handoff {
     last_sequence: u64,
     last_sent: Option<Instant>,
     unread: VecDeque<Unread>,
-    /// The phase of the worker's loop when it was last looked at, and since when it is that one.
-    phase: u64,
-    phase_since: Instant,
+    /// When the first one was sent of those read since the worker was last looked at.
+    read: Option<Instant>,
+    progress: Progress,
     /// What it has sent back could not be read for want of a descriptor; nobody will say it again.
     has_returns: bool,
     /// The phase in which it left a connection unread for too long: blocked until it changes.
@@ -64,8 +68,8 @@ impl Handoff {
             last_sequence: 0,
             last_sent: None,
             unread: VecDeque::new(),
-            phase: 0,
-            phase_since: now,
+            read: None,
+            progress: Progress::new(now),
             has_returns: false,
             blocked_in: None,
         }
@@ -84,15 +88,16 @@ impl Handoff {
             return Readiness::Unable;
         }
         // Even: running timers, immediates or ticks, and no turn of the loop for that long.
-        let working = self.phase != 0 && self.phase.is_multiple_of(2);
-        if working && now - self.phase_since > timeout {
+        let phase = self.progress.phase();
+        let working = phase != 0 && phase.is_multiple_of(2);
+        if working && now - self.progress.since() > timeout {
             return Readiness::Unable;
         }
         // Since it took the last one, it has not come back from waiting for events, so that one's
         // handler may be about to run. After the timeout it counts as a connection that is silent.
         let recent = self.last_sent.is_some_and(|sent| now - sent < timeout);
         let read_phase = self.page.read_phase.load(Ordering::Acquire);
-        if !self.unread.is_empty() || (recent && self.phase < read_phase + 2) {
+        if !self.unread.is_empty() || (recent && phase < read_phase + 2) {
             return Readiness::Occupied;
         }
         Readiness::Ready
@@ -175,11 +180,17 @@ impl Handoff {
         self.unread() > 0
     }
 
-    /// Whether its loop has turned within `patience`, or need not have since it was sent something.
-    pub fn has_turned(&mut self, now: Instant, patience: Duration) -> bool {
+    /// For how long it does nothing about what it has to do.
+    pub fn stuck_for(&mut self, now: Instant) -> Duration {
         self.look(now);
-        let since = self.last_sent.map_or(self.phase_since, |sent| sent.max(self.phase_since));
-        now - since < patience
+        let since = self.unread.front().map_or(self.progress.since(), |oldest| oldest.sent);
+        self.progress.stuck_for(since, now)
+    }
+
+    /// How long it takes for a turn of its loop when it has something to do.
+    pub fn turn(&mut self, now: Instant) -> Duration {
+        self.look(now);
+        self.progress.turn(self.unread.front().map(|oldest| oldest.sent), now)
     }
 
     /// Whether anything may become overdue.
@@ -188,12 +199,12 @@ impl Handoff {
         self.unread.iter().any(|unread| !unread.bound)
     }
 
-    /// Whether a connection waits for longer than `timeout` in front of a loop that does not turn.
-    pub fn is_overdue(&mut self, now: Instant, timeout: Duration) -> bool {
+    /// For how long a connection that others may have waits in front of a loop that does not turn,
+    /// or does not read.
+    pub fn overdue_for(&mut self, now: Instant) -> Option<Duration> {
         self.look(now);
-        let mut free = self.unread.iter().filter(|unread| !unread.bound);
-        let waits = free.next().is_some_and(|oldest| now - oldest.sent >= timeout);
-        waits && now - self.phase_since >= timeout
+        let oldest = self.unread.iter().find(|unread| !unread.bound)?;
+        Some(self.progress.stuck_for(oldest.sent, now))
     }
 
     /// The listeners of the connections that it has not read.
@@ -207,7 +218,7 @@ impl Handoff {
     pub fn take_back(&mut self) -> Vec<TakenBack> {
         let mut taken = Vec::new();
         let mut buffer = [0; Unit::SIZE];
-        self.blocked_in = Some(self.phase);
+        self.blocked_in = Some(self.progress.phase());
         while fd::has_free_number(self.receiver.as_fd()) {
             let received = match fd::receive(self.receiver.as_fd(), &mut buffer) {
                 Ok(received) if received.bytes > 0 => received,
@@ -276,10 +287,7 @@ impl Handoff {
     fn look(&mut self, now: Instant) {
         self.forget_read();
         let phase = self.page.phase.load(Ordering::Acquire);
-        if phase != self.phase {
-            self.phase = phase;
-            self.phase_since = now;
-        }
+        self.progress.look(phase, self.read.take(), !self.unread.is_empty(), now);
         if self.blocked_in.is_some_and(|blocked| blocked != phase) {
             self.blocked_in = None;
         }
@@ -289,7 +297,8 @@ impl Handoff {
     fn forget_read(&mut self) {
         let last_read = self.page.last_read.load(Ordering::Acquire);
         while self.unread.front().is_some_and(|oldest| oldest.sequence <= last_read) {
-            self.unread.pop_front();
+            let read = self.unread.pop_front().map(|unread| unread.sent);
+            self.read = self.read.or(read);
         }
     }
 }
@@ -329,8 +338,8 @@ mod tests {
         let (mut handoff, worker, page) = setup(start);
         (0..3).for_each(|_| hand(&mut handoff, start));
         assert_eq!(read(&worker, &page), Some(1));
-        assert!(!handoff.is_overdue(start, TIMEOUT));
-        assert!(handoff.is_overdue(start + TIMEOUT, TIMEOUT));
+        assert_eq!(handoff.overdue_for(start), Some(Duration::ZERO));
+        assert_eq!(handoff.overdue_for(start + TIMEOUT), Some(TIMEOUT));
         assert_eq!(handoff.take_back().len(), 2);
         assert_eq!(read(&worker, &page), Some(3), "the poke");
         assert_eq!(read(&worker, &page), None);
@@ -358,8 +367,12 @@ mod tests {
         let (mut handoff, _worker, page) = setup(start);
         hand(&mut handoff, start);
         page.phase.store(1, Ordering::Release);
-        assert!(!handoff.is_overdue(start + TIMEOUT, TIMEOUT), "it has just turned");
-        assert!(handoff.is_overdue(start + TIMEOUT * 2, TIMEOUT));
+        assert_eq!(
+            handoff.overdue_for(start + TIMEOUT),
+            Some(Duration::ZERO),
+            "it has just turned"
+        );
+        assert_eq!(handoff.overdue_for(start + TIMEOUT * 2), Some(TIMEOUT));
     }
 
     #[test]

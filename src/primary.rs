@@ -297,13 +297,14 @@ impl Primary {
             if self.handoffs.get(&id).is_some_and(Handoff::has_returns) {
                 resume.extend(self.take_returns(id));
             }
-            if !self.handoffs.get_mut(&id).is_some_and(|handoff| handoff.is_overdue(now, timeout)) {
+            let Some(handoff) = self.handoffs.get_mut(&id) else { continue };
+            let Some(overdue) = handoff.overdue_for(now).filter(|time| *time >= timeout) else {
                 continue;
-            }
-            let Some(handoff) = self.handoffs.get(&id) else { continue };
+            };
             let mut listeners: Vec<_> = handoff.unread_listeners().collect();
             listeners.dedup();
-            if !listeners.into_iter().any(|listener| self.somebody_else_can(listener, id, now)) {
+            let mut can = |listener| self.somebody_else_can(listener, id, overdue, now);
+            if !listeners.into_iter().any(&mut can) {
                 continue;
             }
             let taken = self.handoffs.get_mut(&id).map(Handoff::take_back);
@@ -318,13 +319,19 @@ impl Primary {
         (resume, unread || returns || self.groups.values().any(Group::needs_time))
     }
 
-    /// Whether a worker other than `id` could take a connection of that listener. One that is
-    /// closed has nobody to wait for: its connections are to be closed.
-    fn somebody_else_can(&mut self, listener: ListenerId, id: WorkerId, now: Instant) -> bool {
+    /// Whether a worker other than `id` is better off with a connection of that listener. One that
+    /// is closed has nobody to wait for: its connections are to be closed.
+    fn somebody_else_can(
+        &mut self,
+        listener: ListenerId,
+        id: WorkerId,
+        overdue: Duration,
+        now: Instant,
+    ) -> bool {
         let Some(group) = self.groups.get(&listener) else { return true };
         let mut workers =
             Workers { handoffs: &mut self.handoffs, options: self.options, ask: &|_| (), now };
-        group.somebody_else_can(id, &mut workers)
+        group.somebody_else_can(id, overdue, &mut workers)
     }
 
     fn stalled(&self) -> Vec<ListenerId> {

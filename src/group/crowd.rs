@@ -18,8 +18,8 @@ pub(super) const ENOUGH: usize = 4;
 /// wait for one, each with cold caches.
 pub(super) const AT_WORK_PER_CPU: usize = 2;
 
-/// One whose loop has not turned for so long is not at work, but blocked. Looked at on every tick of
-/// the I/O thread.
+/// One whose loop has not turned or has not read for so long is not at work, but blocked. Looked at
+/// on every tick of the I/O thread.
 pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 
 /// Before that, since all were idle, each has had its turn so often.
@@ -59,7 +59,7 @@ impl Group {
         let at_work = members.iter().filter(|worker| {
             workers.handoffs.get_mut(worker).is_some_and(|handoff| {
                 let has_some = handoff.unread() > 0 || self.fetching.contains(worker);
-                has_some && handoff.has_turned(workers.now, PATIENCE)
+                has_some && handoff.stuck_for(workers.now) < PATIENCE
             })
         });
         let at_work = at_work.count();

@@ -54,6 +54,16 @@ impl Cluster {
         })
     }
 
+    /// Whether what waits in the socket of that worker were better off elsewhere.
+    fn somebody_else_can(&mut self, worker: u32) -> bool {
+        let Some(handoff) = self.handoffs.get_mut(&WorkerId(worker)) else { return false };
+        let overdue = handoff.overdue_for(self.now).unwrap_or_default();
+        let (ask, now) = (&|_| (), self.now);
+        let options = Options { handoff_timeout: TIMEOUT, ..Options::default() };
+        let mut workers = Workers { handoffs: &mut self.handoffs, options, ask, now };
+        overdue >= TIMEOUT && self.group.somebody_else_can(WorkerId(worker), overdue, &mut workers)
+    }
+
     /// How much waits in the socket of each worker.
     fn unread(&mut self) -> Vec<usize> {
         let count = u32::try_from(self.handoffs.len()).unwrap();
@@ -81,6 +91,27 @@ fn workers_that_have_enough_are_sent_the_listener_and_nobody_is_accepted() {
     cluster.group.stop_fetching(WorkerId(2));
     assert_eq!(cluster.connect(1), Accepted::All);
     assert_eq!(cluster.unread(), [ENOUGH + 1, 1]);
+}
+
+#[test]
+fn a_connection_is_not_taken_from_a_worker_that_is_as_slow_as_the_others() {
+    let mut cluster = Cluster::new(2, 8);
+    assert_eq!(cluster.connect(4), Accepted::All);
+    let slow = 4 * TIMEOUT;
+    cluster.now += slow;
+    for worker in [1, 2] {
+        cluster.read(worker, 1);
+        cluster.pages[&WorkerId(worker)].phase.store(1, std::sync::atomic::Ordering::Release);
+    }
+    assert!(!cluster.somebody_else_can(2), "it has just turned");
+    cluster.now += slow;
+    cluster.pages[&WorkerId(1)].phase.store(3, std::sync::atomic::Ordering::Release);
+    assert!(!cluster.somebody_else_can(2), "its turn takes as long as the one before");
+    cluster.now += slow;
+    assert!(cluster.somebody_else_can(2), "the other one turns, it does not");
+    cluster.read(1, 2);
+    cluster.now += TIMEOUT;
+    assert!(cluster.somebody_else_can(2), "the other one has nothing to do");
 }
 
 #[test]
