@@ -208,13 +208,18 @@ describe('out of descriptors', () => {
     await Promise.all(answers);
   });
 
-  test('a worker leaves what it cannot take to the others', async (t) => {
-    const { program, target } = await startWorkers(t, {}, { limit: 80 });
-    await ask(target, 'exhaust');
-    await Promise.all(many(target, 50));
-    const said = await endAfter(program, 51);
-    assert.deepEqual(said, { connections: 51, requests: 51, distinct: 51 });
-  });
+  for (const [which, command] of [
+    ['waits', 'exhaust'],
+    ['turns', 'hoard 60000'],
+  ]) {
+    test(`a worker whose loop ${which} leaves what it cannot take to the others`, async (t) => {
+      const { program, target } = await startWorkers(t, {}, { limit: 80 });
+      await ask(target, command);
+      await Promise.all(many(target, 50));
+      const said = await endAfter(program, 51);
+      assert.deepEqual(said, { connections: 51, requests: 51, distinct: 51 });
+    });
+  }
 
   for (const [when, command] of [
     ['as soon as it can', 'exhaust 500'],

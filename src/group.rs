@@ -15,6 +15,7 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use crate::balancer::{Balancer, Policy, Readiness};
+use crate::cpus::Cpus;
 use crate::handoff::Handoff;
 use crate::listener::Listener;
 use crate::primary::Options;
@@ -81,12 +82,13 @@ struct Refusal {
     refused: bool,
 }
 
-/// What a group needs of the rest to hand out connections.
+/// What a group needs to hand out connections.
 pub struct Workers<'a> {
     pub handoffs: &'a mut HashMap<WorkerId, Handoff>,
     pub options: Options,
     /// Asks the program's own policy; answered by [`Group::decide`].
     pub ask: &'a dyn Fn(Question),
+    pub cpus: &'a mut Cpus,
     pub now: Instant,
 }
 
@@ -365,26 +367,26 @@ impl Group {
         self.balancer.as_ref().is_some_and(|balancer| balancer.workers().contains(&worker))
     }
 
-    /// Whether another worker could take a connection for which `worker` has done nothing for so
-    /// long: one that is ready, or an occupied one whose turns are shorter by far. Where all take
-    /// as long, to move what waits is of use to nobody.
-    #[must_use]
-    pub fn somebody_else_can(
+    /// How many of those that wait for `worker`, which has done nothing for so long, are better off
+    /// elsewhere: all, if another's turns are shorter by far; else one for each ready worker.
+    pub fn room_elsewhere(
         &self,
         worker: WorkerId,
         overdue: Duration,
         workers: &mut Workers<'_>,
-    ) -> bool {
+    ) -> usize {
         let (now, timeout) = (workers.now, workers.options.handoff_timeout);
-        let mut others = self.balancer.iter().flat_map(Balancer::workers).filter(|w| **w != worker);
-        others.any(|other| {
-            let Some(handoff) = workers.handoffs.get_mut(other) else { return false };
+        let mut ready = 0_usize;
+        for other in self.balancer.iter().flat_map(Balancer::workers).filter(|w| **w != worker) {
+            let Some(handoff) = workers.handoffs.get_mut(other) else { continue };
             match handoff.readiness(now, timeout) {
-                Readiness::Unable => false,
-                Readiness::Occupied => overdue >= 2 * handoff.turn(now),
-                Readiness::Ready => true,
+                Readiness::Unable => {}
+                _ if overdue >= 2 * handoff.turn(now) => return usize::MAX,
+                Readiness::Occupied => {}
+                Readiness::Ready => ready += 1,
             }
-        })
+        }
+        ready.saturating_sub(self.waiting.len())
     }
 }
 

@@ -212,14 +212,14 @@ impl Handoff {
         self.unread.iter().filter(|unread| !unread.bound).map(|unread| unread.listener)
     }
 
-    /// Reads back all that the worker has not read, and regards it as blocked until its loop turns.
-    ///
-    /// Stops early if this process has no number left for a descriptor; then it is still overdue.
-    pub fn take_back(&mut self) -> Vec<TakenBack> {
+    /// Reads back what the worker has not read, the oldest first, and regards it as blocked until
+    /// its loop turns. With no number left for a descriptor it stops early; then it is still
+    /// overdue.
+    pub fn take_back(&mut self, room: usize) -> Vec<TakenBack> {
         let mut taken = Vec::new();
         let mut buffer = [0; Unit::SIZE];
         self.blocked_in = Some(self.progress.phase());
-        while fd::has_free_number(self.receiver.as_fd()) {
+        while taken.len() < room && fd::has_free_number(self.receiver.as_fd()) {
             let received = match fd::receive(self.receiver.as_fd(), &mut buffer) {
                 Ok(received) if received.bytes > 0 => received,
                 // The socket is empty: what was sent and is not in `taken` the worker has read.
@@ -340,11 +340,13 @@ mod tests {
         assert_eq!(read(&worker, &page), Some(1));
         assert_eq!(handoff.overdue_for(start), Some(Duration::ZERO));
         assert_eq!(handoff.overdue_for(start + TIMEOUT), Some(TIMEOUT));
-        assert_eq!(handoff.take_back().len(), 2);
+        assert_eq!(handoff.take_back(1).len(), 1);
+        assert!(handoff.has_unread());
+        assert_eq!(handoff.take_back(2).len(), 1);
         assert_eq!(read(&worker, &page), Some(3), "the poke");
         assert_eq!(read(&worker, &page), None);
         assert!(!handoff.has_unread());
-        assert!(handoff.take_back().is_empty());
+        assert!(handoff.take_back(usize::MAX).is_empty());
     }
 
     #[test]
@@ -354,7 +356,7 @@ mod tests {
         assert_eq!(handoff.readiness(start, TIMEOUT), Readiness::Ready);
         hand(&mut handoff, start);
         assert_eq!(handoff.readiness(start, TIMEOUT), Readiness::Occupied);
-        handoff.take_back();
+        handoff.take_back(usize::MAX);
         let later = start + TIMEOUT * 10;
         assert_eq!(handoff.readiness(later, TIMEOUT), Readiness::Unable);
         page.phase.store(1, Ordering::Release);

@@ -7,6 +7,7 @@
 //! | [`primary`] | the primary's state: workers and listeners |
 //! | [`group`] | one listening socket, its workers, its connections until handed out |
 //! | [`balancer`] | who gets the next connection; pure |
+//! | [`cpus`] | whether the CPUs have any time left |
 //! | [`handoff`] | handing connections to one worker and taking them back |
 //! | [`listener`] | bind and accept |
 //! | [`worker`] | a worker's end of all that |
@@ -18,6 +19,7 @@
 pub mod addon;
 pub mod balancer;
 pub mod channel;
+pub mod cpus;
 pub mod group;
 pub mod handoff;
 pub mod io_thread;

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::balancer::Policy;
+use crate::cpus::Cpus;
 use crate::group::{Accepted, Group, Question, Workers};
 use crate::handoff::{Handoff, TakenBack};
 use crate::listener::Listener;
@@ -64,6 +65,7 @@ pub struct Primary {
     groups: HashMap<ListenerId, Group>,
     by_key: HashMap<String, ListenerId>,
     last_listener: u32,
+    cpus: Cpus,
 }
 
 impl Primary {
@@ -179,7 +181,7 @@ impl Primary {
         let Some(mut handoff) = self.handoffs.remove(&id) else {
             return resume;
         };
-        for taken in handoff.take_back() {
+        for taken in handoff.take_back(usize::MAX) {
             resume.extend(self.put_back(taken, None));
         }
         resume
@@ -241,6 +243,7 @@ impl Primary {
             handoffs: &mut self.handoffs,
             options: self.options,
             ask: self.ask.as_ref().unwrap_or(&nobody),
+            cpus: &mut self.cpus,
             now: Instant::now(),
         })
     }
@@ -303,11 +306,12 @@ impl Primary {
             };
             let mut listeners: Vec<_> = handoff.unread_listeners().collect();
             listeners.dedup();
-            let mut can = |listener| self.somebody_else_can(listener, id, overdue, now);
-            if !listeners.into_iter().any(&mut can) {
+            let room = |listener| self.room_elsewhere(listener, id, overdue, now);
+            let room = listeners.into_iter().map(room).max().unwrap_or_default();
+            if room == 0 {
                 continue;
             }
-            let taken = self.handoffs.get_mut(&id).map(Handoff::take_back);
+            let taken = self.handoffs.get_mut(&id).map(|handoff| handoff.take_back(room));
             // What told it to do so may be among what was taken.
             self.groups.values_mut().for_each(|group| group.stop_fetching(id));
             for taken in taken.into_iter().flatten() {
@@ -319,19 +323,19 @@ impl Primary {
         (resume, unread || returns || self.groups.values().any(Group::needs_time))
     }
 
-    /// Whether a worker other than `id` is better off with a connection of that listener. One that
-    /// is closed has nobody to wait for: its connections are to be closed.
-    fn somebody_else_can(
+    /// How many connections of a listener are better off elsewhere than with the worker `id`. One
+    /// that is closed has nobody to wait for: its connections are to be closed.
+    fn room_elsewhere(
         &mut self,
         listener: ListenerId,
         id: WorkerId,
         overdue: Duration,
         now: Instant,
-    ) -> bool {
-        let Some(group) = self.groups.get(&listener) else { return true };
-        let mut workers =
-            Workers { handoffs: &mut self.handoffs, options: self.options, ask: &|_| (), now };
-        group.somebody_else_can(id, overdue, &mut workers)
+    ) -> usize {
+        let Some(group) = self.groups.get(&listener) else { return usize::MAX };
+        let (handoffs, cpus) = (&mut self.handoffs, &mut self.cpus);
+        let mut workers = Workers { handoffs, options: self.options, ask: &|_| (), cpus, now };
+        group.room_elsewhere(id, overdue, &mut workers)
     }
 
     fn stalled(&self) -> Vec<ListenerId> {

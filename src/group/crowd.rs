@@ -66,7 +66,10 @@ impl Group {
         if at_work == 0 {
             self.sent_in_a_row = 0;
         }
-        at_work >= self.max_at_work && self.sent_in_a_row >= STRICT_ROUNDS * members.len()
+        at_work >= self.max_at_work
+            && self.sent_in_a_row >= STRICT_ROUNDS * members.len()
+            // Or they wait for something else than a CPU: a disk, say.
+            && workers.cpus.are_busy(workers.now)
     }
 
     fn let_fetch(&mut self, workers: &mut Workers<'_>) {

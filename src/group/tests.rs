@@ -14,6 +14,7 @@ struct Cluster {
     handoffs: HashMap<WorkerId, Handoff>,
     pages: HashMap<WorkerId, Shared<WorkerPage>>,
     clients: Vec<TcpStream>,
+    cpus: Cpus,
     now: Instant,
 }
 
@@ -35,7 +36,7 @@ impl Cluster {
             group.members.insert(id, ServerId(1));
             group.balancer.as_mut().unwrap().join(id);
         }
-        Self { group, handoffs, pages, clients: Vec::new(), now }
+        Self { group, handoffs, pages, clients: Vec::new(), cpus: Cpus::that_are(true), now }
     }
 
     fn connect(&mut self, count: usize) -> Accepted {
@@ -50,18 +51,20 @@ impl Cluster {
             handoffs: &mut self.handoffs,
             options: Options { handoff_timeout: TIMEOUT, ..Options::default() },
             ask: &|_| (),
+            cpus: &mut self.cpus,
             now: self.now,
         })
     }
 
-    /// Whether what waits in the socket of that worker were better off elsewhere.
-    fn somebody_else_can(&mut self, worker: u32) -> bool {
-        let Some(handoff) = self.handoffs.get_mut(&WorkerId(worker)) else { return false };
+    /// How many of what waits in the socket of that worker are better off elsewhere.
+    fn room_elsewhere(&mut self, worker: u32) -> usize {
+        let Some(handoff) = self.handoffs.get_mut(&WorkerId(worker)) else { return 0 };
         let overdue = handoff.overdue_for(self.now).unwrap_or_default();
         let (ask, now) = (&|_| (), self.now);
         let options = Options { handoff_timeout: TIMEOUT, ..Options::default() };
-        let mut workers = Workers { handoffs: &mut self.handoffs, options, ask, now };
-        overdue >= TIMEOUT && self.group.somebody_else_can(WorkerId(worker), overdue, &mut workers)
+        let (handoffs, cpus) = (&mut self.handoffs, &mut self.cpus);
+        let mut workers = Workers { handoffs, options, ask, cpus, now };
+        self.group.room_elsewhere(WorkerId(worker), overdue, &mut workers)
     }
 
     /// How much waits in the socket of each worker.
@@ -103,15 +106,14 @@ fn a_connection_is_not_taken_from_a_worker_that_is_as_slow_as_the_others() {
         cluster.read(worker, 1);
         cluster.pages[&WorkerId(worker)].phase.store(1, std::sync::atomic::Ordering::Release);
     }
-    assert!(!cluster.somebody_else_can(2), "it has just turned");
+    assert_eq!(cluster.room_elsewhere(2), 0, "it has just turned");
     cluster.now += slow;
     cluster.pages[&WorkerId(1)].phase.store(3, std::sync::atomic::Ordering::Release);
-    assert!(!cluster.somebody_else_can(2), "its turn takes as long as the one before");
-    cluster.now += slow;
-    assert!(cluster.somebody_else_can(2), "the other one turns, it does not");
+    assert_eq!(cluster.room_elsewhere(2), 0, "its turn takes as long as the one before");
     cluster.read(1, 2);
-    cluster.now += TIMEOUT;
-    assert!(cluster.somebody_else_can(2), "the other one has nothing to do");
+    assert_eq!(cluster.room_elsewhere(2), 1, "the other one has nothing to do");
+    cluster.now += slow;
+    assert_eq!(cluster.room_elsewhere(2), usize::MAX, "the other one turns, it does not");
 }
 
 #[test]
@@ -121,10 +123,15 @@ fn idle_workers_stay_idle_while_enough_are_at_work() {
     assert_eq!(cluster.unread(), [2, 2, 2], "the first rounds are strict");
     cluster.read(2, 2);
     cluster.read(3, 2);
+    cluster.cpus = Cpus::that_are(false);
+    assert_eq!(cluster.connect(2), Accepted::All);
+    assert_eq!(cluster.unread(), [3, 1, 0], "there is a CPU for them");
+    cluster.read(2, 3);
+    cluster.cpus = Cpus::that_are(true);
     assert_eq!(cluster.connect(3), Accepted::Paused);
     assert_eq!(cluster.unread(), [ENOUGH + 1, 0, 0]);
     assert!(cluster.group.needs_time(), "or nobody would see that it is blocked");
     cluster.now += PATIENCE;
     assert_eq!(cluster.accept(), Accepted::All);
-    assert_eq!(cluster.unread(), [ENOUGH + 1, 1, 0], "it is blocked");
+    assert_eq!(cluster.unread(), [ENOUGH + 1, 1, 1], "it is blocked");
 }
