@@ -2,6 +2,7 @@
 
 // What scenarios need again and again and what has nothing to do with a cluster.
 
+const { randomInt } = require('node:crypto');
 const dgram = require('node:dgram');
 const fs = require('node:fs');
 const net = require('node:net');
@@ -46,24 +47,33 @@ function ask(address) {
   });
 }
 
+/** Below those that the system gives to whoever asks for none, so nobody gets one by chance. */
+const OWN_PORTS = [20_000, 32_000];
+
 /** A port that is free at this moment. Only for what cannot be done with port 0. */
-async function freePort(host = '127.0.0.1') {
-  const server = net.createServer().listen(0, host);
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
+function freePort(host = '127.0.0.1') {
+  return firstFree((port) => net.createServer().listen(port, host));
 }
 
 /** A UDP port that is free at this moment. */
-async function freeUdpPort() {
-  const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
+function freeUdpPort() {
+  return firstFree((port) => dgram.createSocket('udp4').bind(port, '127.0.0.1'));
+}
+
+async function firstFree(bind) {
+  for (;;) {
+    const port = randomInt(...OWN_PORTS);
+    const socket = bind(port);
+    try {
+      await once(socket, 'listening');
+    } catch (error) {
+      if (error.code === 'EADDRINUSE') continue;
+      throw error;
+    }
+    socket.close();
+    await once(socket, 'close');
+    return port;
+  }
 }
 
 /** A server of the process itself, not of the cluster, whose connections are not read from yet. */
