@@ -77,7 +77,7 @@ declare namespace cluster {
   interface ConnectionSettings {
     /**
      * For how many milliseconds a connection may wait for a worker whose event loop does not turn,
-     * before it is given to another one that can take it. Greater than 0; default 5.
+     * before it is given to another one that would serve it sooner. Greater than 0; default 5.
      */
     handoffTimeout?: number | undefined;
 

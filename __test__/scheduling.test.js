@@ -78,7 +78,7 @@ describe("the policy 'none'", () => {
 
 describe("the policy 'least-connections'", () => {
   test('gives to the worker with the fewest open connections', async (t) => {
-    const settings = { scheduling: 'least-connections' };
+    const settings = { scheduling: 'least-connections', handoffTimeout: 60_000 }; // as above
     const { program, pid, target } = await startWorkers(t, { signal: 'settle', settings });
     const haveOpen = (...counts) =>
       until(async () => `${await settle(pid, program)}` === `${counts}`);

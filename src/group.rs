@@ -181,7 +181,6 @@ impl Group {
     }
 
     /// Whether only time can tell when this goes on: nobody will say so.
-    #[must_use]
     pub fn needs_time(&self) -> bool {
         let some_fetch = !self.fetching.is_empty() && self.fetching.len() < self.members.len();
         !self.waiting.is_empty() || (self.paused && (some_fetch || !self.refusals.is_empty()))
@@ -386,7 +385,8 @@ impl Group {
                 Readiness::Ready => ready += 1,
             }
         }
-        ready.saturating_sub(self.waiting.len())
+        let waiting = self.waiting.iter().filter(|waiting| waiting.place == Place::Anyone);
+        ready.saturating_sub(waiting.count())
     }
 }
 

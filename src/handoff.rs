@@ -7,6 +7,9 @@
 
 mod progress;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -212,20 +215,22 @@ impl Handoff {
         self.unread.iter().filter(|unread| !unread.bound).map(|unread| unread.listener)
     }
 
-    /// Reads back what the worker has not read, the oldest first, and regards it as blocked until
-    /// its loop turns. With no number left for a descriptor it stops early; then it is still
-    /// overdue.
-    pub fn take_back(&mut self, room: usize) -> Vec<TakenBack> {
+    /// Reads back what the worker has not read, the oldest first, with as many that others may have
+    /// as there is `room` for, and regards it as blocked until its loop turns. With no number left
+    /// for a descriptor it stops early; then it is still overdue.
+    pub fn take_back(&mut self, mut room: usize, now: Instant) -> Vec<TakenBack> {
         let mut taken = Vec::new();
         let mut buffer = [0; Unit::SIZE];
         self.blocked_in = Some(self.progress.phase());
-        while taken.len() < room && fd::has_free_number(self.receiver.as_fd()) {
+        if let Some(oldest) = self.unread.front() {
+            self.progress.was_stuck(oldest.sent, now);
+        }
+        while room > 0 && fd::has_free_number(self.receiver.as_fd()) {
             let received = match fd::receive(self.receiver.as_fd(), &mut buffer) {
                 Ok(received) if received.bytes > 0 => received,
                 // The socket is empty: what was sent and is not in `taken` the worker has read.
                 _ => {
                     self.unread.clear();
-                    self.poke();
                     break;
                 }
             };
@@ -237,8 +242,12 @@ impl Handoff {
                     bound |= unread.sequence == unit.sequence && unread.bound;
                     unread.sequence > unit.sequence
                 });
+                room -= usize::from(!bound);
                 taken.push(TakenBack { listener: unit.listener, connection, bound });
             }
+        }
+        if self.unread.is_empty() {
+            self.poke();
         }
         taken
     }
@@ -300,101 +309,5 @@ impl Handoff {
             let read = self.unread.pop_front().map(|unread| unread.sent);
             self.read = self.read.or(read);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TIMEOUT: Duration = Duration::from_millis(5);
-
-    /// A handoff, the worker's end of its socket and the worker's view of the page.
-    fn setup(now: Instant) -> (Handoff, OwnedFd, Shared<WorkerPage>) {
-        let (sender, receiver) = fd::packet_pair().unwrap();
-        let (page, memory) = Shared::<WorkerPage>::create(c"test").unwrap();
-        let worker = receiver.try_clone().unwrap();
-        let theirs = Shared::<WorkerPage>::open(&memory).unwrap();
-        (Handoff::new(sender, receiver, page, now), worker, theirs)
-    }
-
-    fn hand(handoff: &mut Handoff, now: Instant) {
-        let (connection, _) = fd::stream_pair().unwrap();
-        handoff.hand(ListenerId(1), ServerId(1), connection.as_fd(), false, now).unwrap();
-    }
-
-    /// Reads one unit as a worker does.
-    fn read(worker: &OwnedFd, page: &WorkerPage) -> Option<u64> {
-        let mut buffer = [0; Unit::SIZE];
-        fd::receive(worker.as_fd(), &mut buffer).ok()?;
-        let sequence = Unit::decode(&buffer)?.sequence;
-        page.last_read.store(sequence, Ordering::Release);
-        Some(sequence)
-    }
-
-    #[test]
-    fn what_a_worker_does_not_read_is_taken_back_and_what_it_reads_is_not() {
-        let start = Instant::now();
-        let (mut handoff, worker, page) = setup(start);
-        (0..3).for_each(|_| hand(&mut handoff, start));
-        assert_eq!(read(&worker, &page), Some(1));
-        assert_eq!(handoff.overdue_for(start), Some(Duration::ZERO));
-        assert_eq!(handoff.overdue_for(start + TIMEOUT), Some(TIMEOUT));
-        assert_eq!(handoff.take_back(1).len(), 1);
-        assert!(handoff.has_unread());
-        assert_eq!(handoff.take_back(2).len(), 1);
-        assert_eq!(read(&worker, &page), Some(3), "the poke");
-        assert_eq!(read(&worker, &page), None);
-        assert!(!handoff.has_unread());
-        assert!(handoff.take_back(usize::MAX).is_empty());
-    }
-
-    #[test]
-    fn a_worker_is_left_out_until_its_loop_turns() {
-        let start = Instant::now();
-        let (mut handoff, _worker, page) = setup(start);
-        assert_eq!(handoff.readiness(start, TIMEOUT), Readiness::Ready);
-        hand(&mut handoff, start);
-        assert_eq!(handoff.readiness(start, TIMEOUT), Readiness::Occupied);
-        handoff.take_back(usize::MAX);
-        let later = start + TIMEOUT * 10;
-        assert_eq!(handoff.readiness(later, TIMEOUT), Readiness::Unable);
-        page.phase.store(1, Ordering::Release);
-        assert_eq!(handoff.readiness(later, TIMEOUT), Readiness::Ready);
-    }
-
-    #[test]
-    fn a_worker_whose_loop_turns_is_not_robbed_however_slow_it_reads() {
-        let start = Instant::now();
-        let (mut handoff, _worker, page) = setup(start);
-        hand(&mut handoff, start);
-        page.phase.store(1, Ordering::Release);
-        assert_eq!(
-            handoff.overdue_for(start + TIMEOUT),
-            Some(Duration::ZERO),
-            "it has just turned"
-        );
-        assert_eq!(handoff.overdue_for(start + TIMEOUT * 2), Some(TIMEOUT));
-    }
-
-    #[test]
-    fn a_worker_that_runs_a_long_timer_is_left_out_without_being_given_anything() {
-        let start = Instant::now();
-        let (mut handoff, _worker, page) = setup(start);
-        page.phase.store(4, Ordering::Release);
-        assert_eq!(handoff.readiness(start, TIMEOUT), Readiness::Ready);
-        assert_eq!(handoff.readiness(start + TIMEOUT * 2, TIMEOUT), Readiness::Unable);
-        page.phase.store(5, Ordering::Release);
-        assert_eq!(handoff.readiness(start + TIMEOUT * 9, TIMEOUT), Readiness::Ready);
-    }
-
-    #[test]
-    fn a_full_worker_is_given_no_more() {
-        let start = Instant::now();
-        let (mut handoff, worker, page) = setup(start);
-        (0..MAX_UNREAD).for_each(|_| hand(&mut handoff, start));
-        assert_eq!(handoff.readiness(start, TIMEOUT), Readiness::Unable);
-        read(&worker, &page);
-        assert_eq!(handoff.readiness(start, TIMEOUT), Readiness::Occupied);
     }
 }

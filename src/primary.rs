@@ -181,7 +181,7 @@ impl Primary {
         let Some(mut handoff) = self.handoffs.remove(&id) else {
             return resume;
         };
-        for taken in handoff.take_back(usize::MAX) {
+        for taken in handoff.take_back(usize::MAX, Instant::now()) {
             resume.extend(self.put_back(taken, None));
         }
         resume
@@ -311,10 +311,13 @@ impl Primary {
             if room == 0 {
                 continue;
             }
-            let taken = self.handoffs.get_mut(&id).map(|handoff| handoff.take_back(room));
-            // What told it to do so may be among what was taken.
-            self.groups.values_mut().for_each(|group| group.stop_fetching(id));
-            for taken in taken.into_iter().flatten() {
+            let Some(handoff) = self.handoffs.get_mut(&id) else { continue };
+            let taken = handoff.take_back(room, now);
+            if !handoff.has_unread() {
+                // What told it to do so may have been among what was taken.
+                self.groups.values_mut().for_each(|group| group.stop_fetching(id));
+            }
+            for taken in taken {
                 resume.extend(self.put_back(taken, Some(id)));
             }
         }

@@ -333,7 +333,7 @@ mod tests {
         let (mut handoff, worker) = setup();
         let (listener, _clients) = crowd(1);
         let_fetch(&mut handoff, &listener);
-        assert!(handoff.take_back(usize::MAX).is_empty() && !handoff.has_unread());
+        assert!(handoff.take_back(usize::MAX, Instant::now()).is_empty() && !handoff.has_unread());
         assert!(matches!(worker.take(true), Taken::Nothing) && !worker.is_fetching());
     }
 

@@ -56,6 +56,12 @@ impl Cluster {
         })
     }
 
+    /// A connection that was taken back, and who alone may have it.
+    fn put_back(&mut self, owner: Option<u32>) {
+        let (connection, _) = fd::stream_pair().unwrap();
+        self.group.put_back(connection, owner.map(WorkerId));
+    }
+
     /// How many of what waits in the socket of that worker are better off elsewhere.
     fn room_elsewhere(&mut self, worker: u32) -> usize {
         let Some(handoff) = self.handoffs.get_mut(&WorkerId(worker)) else { return 0 };
@@ -112,6 +118,10 @@ fn a_connection_is_not_taken_from_a_worker_that_is_as_slow_as_the_others() {
     assert_eq!(cluster.room_elsewhere(2), 0, "its turn takes as long as the one before");
     cluster.read(1, 2);
     assert_eq!(cluster.room_elsewhere(2), 1, "the other one has nothing to do");
+    cluster.put_back(Some(2));
+    assert_eq!(cluster.room_elsewhere(2), 1, "though somebody waits for the second alone");
+    cluster.put_back(None);
+    assert_eq!(cluster.room_elsewhere(2), 0, "but for somebody who waits already");
     cluster.now += slow;
     assert_eq!(cluster.room_elsewhere(2), usize::MAX, "the other one turns, it does not");
 }

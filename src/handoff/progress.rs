@@ -37,7 +37,8 @@ impl Progress {
     pub fn look(&mut self, phase: u64, read: Option<Instant>, has_unread: bool, now: Instant) {
         if phase != self.phase {
             if let Some(sent) = read {
-                let turns = u32::try_from((phase - self.phase).div_ceil(2)).unwrap_or(u32::MAX);
+                let turns =
+                    u32::try_from(phase.wrapping_sub(self.phase).div_ceil(2)).unwrap_or(u32::MAX);
                 let took = now.saturating_duration_since(self.since.max(sent)) / turns;
                 self.turn = took.max(self.turn * 7 / 8);
             }
@@ -51,8 +52,13 @@ impl Progress {
 
     /// For how long it does nothing about what was sent at that time.
     pub fn stuck_for(&self, sent: Instant, now: Instant) -> Duration {
-        let starved = self.phase >= self.read_in + 2 * STARVED_TURNS;
+        let starved = self.phase >= self.read_in.saturating_add(2 * STARVED_TURNS);
         now.saturating_duration_since(if starved { sent } else { sent.max(self.since) })
+    }
+
+    /// What was sent at that time it does not get any more: its turn takes as long as that at least.
+    pub fn was_stuck(&mut self, sent: Instant, now: Instant) {
+        self.turn = self.turn(Some(sent), now);
     }
 
     /// How long a turn takes, or the present one does already, with something to do since `sent`.
@@ -78,6 +84,8 @@ mod tests {
         progress.look(10, Some(start), true, start + 39 * MS);
         assert_eq!(progress.turn(None, start), 10 * MS, "three turns");
         assert_eq!(progress.turn(Some(start), start + 54 * MS), 15 * MS, "the present one");
+        progress.was_stuck(start, start + 54 * MS);
+        assert_eq!(progress.turn(None, start), 15 * MS, "though it did not read what it was for");
     }
 
     #[test]
