@@ -17,7 +17,7 @@ use nix::sys::socket::{
 };
 
 /// How many descriptors one message may carry. The kernel's own limit is 253 (`SCM_MAX_FD`);
-/// nothing here sends more than the five of a greeting.
+/// nothing here sends more than a greeting: five, and one with the code of a worker.
 pub const MAX_FDS_PER_MESSAGE: usize = 6;
 
 /// Takes over a descriptor that another part of this process handed to us as a number.

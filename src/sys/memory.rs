@@ -1,4 +1,4 @@
-//! Memory that two processes map: a value made of atomics, and bytes of a ring.
+//! Memory that processes share: a value made of atomics, bytes of a ring, a file that is sealed.
 
 use std::fs::File;
 use std::io::{self, Write};
