@@ -44,7 +44,7 @@ test('the tarball holds what runs and what is needed to build it elsewhere, and 
     ['dist', 'index.d.ts', 'index.js', 'index.mjs', 'lib', 'register.d.ts', 'register.js'],
     ['bin', 'docs', 'schema.json'],
     ['native.d.ts', 'native.js', ...fs.readdirSync(root).filter((name) => BINARY.test(name))],
-    ['Cargo.lock', 'Cargo.toml', 'build.rs', 'src'],
+    ['.cargo', 'Cargo.lock', 'Cargo.toml', 'build.rs', 'src'],
   ];
   assert.deepEqual(top.sort(), expected.flat().sort());
   const scripts = files.map(({ path: name }) => name).filter((name) => name.startsWith('scripts/'));
