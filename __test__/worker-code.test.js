@@ -10,7 +10,7 @@ const vm = require('node:vm');
 
 const { start } = require('./helpers/program');
 const { temporary } = require('./helpers/temporary');
-const { load, prepare } = require('../lib/worker-code');
+const { prepare } = require('../lib/worker-code');
 
 const ROOT = path.join(__dirname, '..');
 
@@ -19,12 +19,6 @@ describe("a worker's code", () => {
     const { source, cache } = prepare();
     const script = new vm.Script(source, { cachedData: cache });
     assert.equal(script.cachedDataRejected, false);
-  });
-
-  test('is what it is given, or else what is installed', () => {
-    const source = '(function (exports) { exports.connect = "given"; })';
-    assert.equal(load({ source, cache: Buffer.from('of something else') }).connect, 'given');
-    assert.equal(typeof load(null).connect, 'function');
   });
 
   test('is given by the primary, as it was when the primary started', async (t) => {

@@ -1,19 +1,8 @@
 'use strict';
 
-/** The native addon. To find its file takes longer than to load it, so a worker is told. */
+/** The native addon. In a worker it is `preload.js` that loads it, from the file named here. */
 
-const { ADDON_VARIABLE } = require('./environment');
-
-/** @type {typeof import('../native')} */
-const addon = load();
-
-function load() {
-  const file = process.env[ADDON_VARIABLE];
-  if (file === undefined) return require('../native');
-  const module = { exports: /** @type {any} */ ({}) };
-  process.dlopen(module, file);
-  return module.exports;
-}
+const addon = require('../native');
 
 /** Where it is; `undefined` if that cannot be told. */
 const addonFile = Object.keys(require.cache).find(

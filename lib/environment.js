@@ -1,10 +1,13 @@
 'use strict';
 
-/** The environment variables through which a primary tells a new process that it is a worker. */
+/**
+ * The environment variables through which a primary tells a new process that it is a worker.
+ * `preload.js` has their names, too.
+ */
 module.exports = {
-  /** The number of the inherited descriptor of the channel. `preload.js` removes it. */
+  /** The number of the inherited descriptor of the channel. The preload removes it. */
   CHANNEL_VARIABLE: 'RUST_CLUSTER_CHANNEL_FD',
-  /** The file of the native addon, so that a worker need not look for it. `preload.js` removes it. */
+  /** The file of the native addon, so that a worker need not look for it. The preload removes it. */
   ADDON_VARIABLE: 'RUST_CLUSTER_ADDON',
   /** The worker's id: makes Node boot its builtin cluster as a worker's. Node removes it. */
   ID_VARIABLE: 'NODE_UNIQUE_ID',

@@ -3,25 +3,45 @@
 /**
  * `--require`d into every worker by the primary: connects before user code runs, and leaves no
  * trace of itself for that code or for the processes that it starts.
+ *
+ * It asks for no file of ours and has no functions, because each costs a worker more time than what
+ * it does here. The names of variables are those of `environment.js`.
  */
 
-const { ADDON_VARIABLE, CHANNEL_VARIABLE, optionsPrefix } = require('./environment');
+const { env, execArgv } = process;
 
-const index = process.execArgv.indexOf(__filename);
-if (index > 0) process.execArgv.splice(index - 1, 2);
+const index = execArgv.indexOf(__filename);
+if (index > 0) execArgv.splice(index - 1, 2);
 
-const prefix = optionsPrefix(__filename);
-const options = process.env.NODE_OPTIONS;
-if (options?.startsWith(prefix)) process.env.NODE_OPTIONS = options.slice(prefix.length);
+const prefix = `--require ${JSON.stringify(__filename)} `;
+const options = env.NODE_OPTIONS;
+if (options?.startsWith(prefix)) env.NODE_OPTIONS = options.slice(prefix.length);
 
+const channelFd = env.RUST_CLUSTER_CHANNEL_FD;
 // A thread of a worker runs this, too: it does not find the variable any more.
-if (process.env[CHANNEL_VARIABLE] !== undefined) {
-  const fd = Number(process.env[CHANNEL_VARIABLE]);
-  delete process.env[CHANNEL_VARIABLE];
-  const { addon } = require('./addon');
-  delete process.env[ADDON_VARIABLE];
-  const greeting = new addon.Greeting(fd);
-  require('./worker-code').load(greeting.takeCode()).connect(greeting);
+if (channelFd !== undefined) {
+  delete env.RUST_CLUSTER_CHANNEL_FD;
+  const loaded = { exports: /** @type {any} */ ({}) };
+  const file = env.RUST_CLUSTER_ADDON;
+  if (file === undefined) loaded.exports = require('../native');
+  else process.dlopen(loaded, file);
+  delete env.RUST_CLUSTER_ADDON;
+  /** @type {typeof import('../native')} */
+  const addon = loaded.exports;
+  const greeting = new addon.Greeting(Number(channelFd));
+
+  // What the primary has prepared, or what is installed.
+  const filename = `${__dirname.slice(0, -'lib'.length)}dist/worker.js`;
+  const code = greeting.takeCode();
+  const source = code?.source ?? require('fs').readFileSync(filename, 'utf8');
+  // A cache does not fit where the worker has other options for V8. It is left aside then.
+  const { Script } = require('vm');
+  const script = new Script(source, { filename, cachedData: code?.cache });
+  const own = { exports: /** @type {any} */ ({}) };
+  // There is one addon in a process.
+  const find = (/** @type {string} */ id) => (id === './addon' ? { addon } : require(id));
+  script.runInThisContext()(own.exports, find, own, process);
+  own.exports.connect(greeting);
 }
 
 delete require.cache[__filename];

@@ -17,8 +17,7 @@ const internals = require('./internals');
 
 module.exports = { failedChild, spawnWorker };
 
-/** Our `preload.js` and all that it needs, in one file. Made by `scripts/bundle.js`. */
-const PRELOAD = path.join(__dirname, '../dist/preload.js');
+const PRELOAD = path.join(__dirname, 'preload.js');
 
 /**
  * @param {import('cluster').ClusterSettings} settings

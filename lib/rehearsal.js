@@ -1,0 +1,70 @@
+'use strict';
+
+/**
+ * Plays a worker's start in the primary, from `connect()` to a server that listens, with stand-ins
+ * for all that is the worker's own: V8's code cache has only functions that have run.
+ */
+
+const { EventEmitter } = require('events');
+const net = require('net');
+
+const { addon } = require('./addon');
+
+module.exports = { rehearse };
+
+/** @typedef {(exports: any, require: (id: string) => any, module: any, process: any) => void} Code */
+
+/** @param {Code} code the function that `dist/worker.js` is */
+function rehearse(code) {
+  const cluster = { worker: { id: 1 }, _getServer: standIn, _setupWorker: standIn };
+  /** @type {Record<string, any>} */
+  const standIns = { cluster, './addon': { addon: { ...addon, Worker: NativeWorker } } };
+  const find = (/** @type {string} */ id) => standIns[id] ?? require(id);
+  const own = { exports: /** @type {any} */ ({}) };
+  code(own.exports, find, own, processOfWorker());
+
+  own.exports.connect({});
+  const server = new net.Server();
+  const options = { address: null, port: 80, addressType: 4, fd: -1, flags: 0, backlog: 511 };
+  /** @type {Function} */ (cluster._getServer)(server, options, standIn);
+  NativeWorker.tell(addon.EventType.Bound, SERVER, { errno: 0 });
+  server.emit('listening');
+}
+
+/** What is called for its effect, which nobody wants here. */
+function standIn() {}
+
+/** The server's id. */
+const SERVER = 1;
+
+/** `process` with the listeners that Node's bootstrap of a worker puts there. */
+function processOfWorker() {
+  const { versions } = process;
+  const worker = Object.assign(new EventEmitter(), { versions, nextTick: standIn });
+  for (const event of ['disconnect', 'internalMessage', 'message', 'error']) {
+    worker.on(event, standIn);
+  }
+  return worker;
+}
+
+/** As `addon.Worker` is at the start. */
+class NativeWorker {
+  static tell = /** @type {(...said: any[]) => void} */ (standIn);
+
+  advanced = false;
+  openConnections = new Uint32Array(1);
+  listening = standIn;
+  keepAlive = standIn;
+
+  constructor(/** @type {object} */ _greeting, /** @type {(...said: any[]) => void} */ tell) {
+    NativeWorker.tell = tell;
+  }
+
+  channel() {
+    return { jsonSender: () => standIn, setRef: standIn };
+  }
+
+  listen() {
+    return SERVER;
+  }
+}
