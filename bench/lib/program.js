@@ -4,6 +4,7 @@
 
 const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
+const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
@@ -16,6 +17,13 @@ const canPin = spawnSync('taskset', ['-c', '0', 'true']).status === 0;
 /** The last core: interrupts tend to be served by the first one. */
 const LAST_CORE = String(os.cpus().length - 1);
 
+/** A copy of this folder that has the package in its `node_modules`, as a user's has. */
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rust-cluster-bench-'));
+fs.cpSync(__dirname, folder, { recursive: true });
+fs.mkdirSync(path.join(folder, 'node_modules'));
+fs.symlinkSync(path.join(__dirname, '../..'), path.join(folder, 'node_modules/rust-cluster'));
+process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
+
 /** A program of `bench/lib` that answers each command with one message. */
 class Program {
   #child;
@@ -27,7 +35,7 @@ class Program {
    * @param {{ pinned?: boolean }} [options] all its processes on one core
    */
   constructor(node, script, settings, { pinned = false } = {}) {
-    const args = [node, path.join(__dirname, script), JSON.stringify(settings)];
+    const args = [node, path.join(folder, script), JSON.stringify(settings)];
     const [command, ...rest] = pinned ? ['taskset', '-c', LAST_CORE, ...args] : args;
     const env = { ...process.env };
     delete env.NODE_CLUSTER_SCHED_POLICY;
