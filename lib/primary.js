@@ -201,13 +201,13 @@ function forkInVain(id, cause) {
  */
 function spawnOrRemove(id, env, link) {
   try {
-    return spawnWorker(cluster.settings, id, env, link.childFd);
+    const child = spawnWorker(cluster.settings, id, env, link.childFd);
+    link.spawned();
+    return child;
   } catch (error) {
     link.channel().close();
     link.remove();
     throw error;
-  } finally {
-    link.spawned();
   }
 }
 

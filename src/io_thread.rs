@@ -1,8 +1,8 @@
 //! The primary's I/O thread: a current-thread tokio runtime that tells [`Primary`] when a socket
 //! is ready, a time has come or JavaScript wants something.
 //!
-//! It decides nothing. JavaScript's thread calls it through [`IoThread`] and waits for the answer,
-//! which takes microseconds: nothing on this thread ever blocks.
+//! It decides nothing. JavaScript's thread tells it through [`IoThread`] what to do, and waits where
+//! there is an answer or the program may rely on it: nothing on this thread ever blocks.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -66,7 +66,7 @@ impl IoThread {
 
     /// `returns` is a duplicate of the socket on which the worker sends something back.
     pub fn add_worker(&self, id: WorkerId, handoff: Handoff, returns: OwnedFd) {
-        self.call(Command::AddWorker(id, handoff, returns));
+        self.tell(Command::AddWorker(id, handoff, returns));
     }
 
     /// Closes the listeners that wait for a successor of crashed workers.
@@ -105,16 +105,21 @@ impl IoThread {
         self.call(Command::Configure(options, ask));
     }
 
-    /// Answers a [`Question`](crate::group::Question); does not wait.
+    /// Answers a [`Question`](crate::group::Question).
     pub fn decide(&self, listener: ListenerId, question: u64, worker: Option<WorkerId>) {
-        let (answer, _) = oneshot::channel();
-        // Nobody is there to be told any more if the process is ending.
-        let _ = self.commands.send((Command::Decide(listener, question, worker), answer));
+        self.tell(Command::Decide(listener, question, worker));
     }
 
     /// Closes all sockets, and with them removes the files of Unix sockets.
     pub fn stop(&self) {
         self.call(Command::Stop);
+    }
+
+    /// Does not wait. What is told and called is done in that order.
+    fn tell(&self, command: Command) {
+        let (answer, _) = oneshot::channel();
+        // Nobody is there to be told any more if the process is ending.
+        let _ = self.commands.send((command, answer));
     }
 
     fn call(&self, command: Command) -> Answer {
@@ -158,7 +163,7 @@ async fn serve(mut commands: mpsc::UnboundedReceiver<(Command, oneshot::Sender<A
         let result = execute(&shared, command);
         // Whoever hears that a server is closed may bind to its port at once.
         shared.end_closed().await;
-        // The other side waits for it unless its process is ending.
+        // Nobody waits for it who has only told.
         let _ = answer.send(result);
         if stop {
             return;

@@ -30,13 +30,20 @@ use crate::shared::WorkerPage;
 use crate::sys::fd;
 use crate::sys::memory::{Shared, create_sealed_file};
 
-/// What the primary keeps of a new worker, and the socket that the worker inherits.
+/// What the primary has for a new worker.
 struct Connected {
     core: Core,
+    page: Shared<WorkerPage>,
+    unborn: Unborn,
+}
+
+/// What there is of a worker for as long as it has no process. To start one holds this process up, so
+/// the I/O thread is told afterwards.
+struct Unborn {
+    /// The end of the channel that the process inherits.
     child_end: OwnedFd,
     handoff: Handoff,
     returns: OwnedFd,
-    page: Shared<WorkerPage>,
 }
 
 /// The balancer of this process, with its own thread.
@@ -160,7 +167,7 @@ impl Primary {
         let id = WorkerId(id);
         let callback = Callback::new(env, &on_event).map_err(other_error)?;
         let code = self.worker_code.borrow();
-        let Connected { core, child_end, handoff, returns, page } =
+        let Connected { core, page, unborn } =
             connect(advanced, code.as_ref()).map_err(|error| system_error(&error))?;
         let channel = Endpoint::new(core, callback);
         self.channels.borrow_mut().retain(|_, channel| channel.strong_count() > 0);
@@ -178,10 +185,8 @@ impl Primary {
             Ok(control.handle(serde_json::from_slice(payload)?))
         };
         channel.start(env, Box::new(on_control)).map_err(|error| system_error(&error))?;
-        // From here on nothing fails: whoever is told of the worker is told of its end.
-        self.io.add_worker(id, handoff, returns);
-        let child_end = RefCell::new(Some(child_end));
-        Ok(WorkerLink { id, io: Rc::clone(&self.io), channel, child_end, goodbye, page })
+        let unborn = RefCell::new(Some(unborn));
+        Ok(WorkerLink { id, io: Rc::clone(&self.io), channel, unborn, goodbye, page })
     }
 
     /// Closes the listening sockets that wait for a successor of crashed workers.
@@ -209,7 +214,7 @@ fn connect(advanced: bool, code: Option<&OwnedFd>) -> std::io::Result<Connected>
     let returns = sender.try_clone()?;
     let ours = Shared::open(&memory)?;
     let handoff = Handoff::new(sender, receiver, page, Instant::now());
-    Ok(Connected { core, child_end: end.socket, handoff, returns, page: ours })
+    Ok(Connected { core, page: ours, unborn: Unborn { child_end: end.socket, handoff, returns } })
 }
 
 /// Passes the messages of the worker `from` on to all others; forgets those that are gone.
@@ -284,7 +289,8 @@ pub struct WorkerLink {
     id: WorkerId,
     io: Rc<IoThread>,
     channel: Rc<Endpoint>,
-    child_end: RefCell<Option<OwnedFd>>,
+    /// Until there is a process.
+    unborn: RefCell<Option<Unborn>>,
     goodbye: Rc<Cell<bool>>,
     page: Shared<WorkerPage>,
 }
@@ -312,13 +318,15 @@ impl WorkerLink {
     /// The descriptor that the worker's process has to inherit; -1 after [`Self::spawned`].
     #[napi(getter)]
     pub fn child_fd(&self) -> i32 {
-        self.child_end.borrow().as_ref().map_or(-1, AsRawFd::as_raw_fd)
+        self.unborn.borrow().as_ref().map_or(-1, |unborn| unborn.child_end.as_raw_fd())
     }
 
-    /// The process has inherited its end (or will never): ours of it is closed.
+    /// The process has inherited its end: ours of it is closed.
     #[napi]
     pub fn spawned(&self) {
-        self.child_end.take();
+        if let Some(Unborn { handoff, returns, .. }) = self.unborn.take() {
+            self.io.add_worker(self.id, handoff, returns);
+        }
     }
 
     #[napi]
@@ -354,6 +362,8 @@ impl WorkerLink {
     /// not say goodbye lingers.
     #[napi]
     pub fn remove(&self) {
-        self.io.remove_worker(self.id, !self.goodbye.get());
+        if self.unborn.take().is_none() {
+            self.io.remove_worker(self.id, !self.goodbye.get());
+        }
     }
 }
