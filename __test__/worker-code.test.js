@@ -4,6 +4,7 @@
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
+const { createRequire } = require('node:module');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const vm = require('node:vm');
@@ -13,30 +14,37 @@ const { temporary } = require('./helpers/temporary');
 const { prepare } = require('../lib/worker-code');
 
 const ROOT = path.join(__dirname, '..');
+const FILES = ['package.json', 'index.js', 'register.js', 'native.js', 'lib', 'dist'];
+const requireInLib = createRequire(path.join(ROOT, 'lib/child.js'));
 
 describe("a worker's code", () => {
-  test('comes with a cache that V8 takes', () => {
+  test('comes with a cache that V8 takes, of more than what runs when it is evaluated', () => {
     const { source, cache } = prepare();
     const script = new vm.Script(source, { cachedData: cache });
     assert.equal(script.cachedDataRejected, false);
+    const evaluated = new vm.Script(source);
+    evaluated.runInThisContext()({}, requireInLib, {}, process);
+    assert.ok(cache.length > 1.3 * evaluated.createCachedData().length);
   });
 
   test('is given by the primary, as it was when the primary started', async (t) => {
-    const root = temporary(t);
+    const folder = temporary(t);
+    fs.cpSync(path.join(__dirname, 'fixtures/worker-code'), folder, { recursive: true });
+    const root = path.join(folder, 'node_modules/rust-cluster');
     const binaries = fs.readdirSync(ROOT).filter((name) => name.endsWith('.node'));
-    for (const name of ['package.json', 'index.js', 'native.js', 'lib', 'dist', ...binaries]) {
+    for (const name of [...FILES, ...binaries]) {
       fs.cpSync(path.join(ROOT, name), path.join(root, name), { recursive: true });
     }
-    const program = start(t, path.join(__dirname, 'fixtures/worker-code/primary.js'), {
-      args: [root],
-    });
-    for (const [id, execArgv] of [
-      [1, []],
-      [2, []],
-      [3, ['--stack-size=2000']],
+    const program = start(t, path.join(folder, 'primary.js'));
+    const file = path.join(root, 'index.js');
+    for (const [id, execArgv, known] of [
+      [1, [], [false, false]],
+      [2, [], [true, true]],
+      [3, ['--stack-size=2000'], [true, true]],
     ]) {
       const { id: forked, message } = await program.next('worker');
-      assert.deepEqual([forked, message], [id, execArgv]);
+      assert.equal(forked, id);
+      assert.deepEqual(message, { execArgv, known, file, same: true });
     }
     assert.equal((await program.exit).code, 0);
   });

@@ -13,7 +13,7 @@ const errors = require('./errors');
 const internals = require('./internals');
 const { Worker } = require('./worker');
 
-module.exports = { connect };
+module.exports = { askForServer, connect };
 
 const cluster = internals.builtin;
 
@@ -46,8 +46,10 @@ let worker;
 /**
  * Connects this process to its primary.
  * @param {import('../native').Greeting} greeting
+ * @param {string | undefined} resolutions as JSON
  */
-function connect(greeting) {
+function connect(greeting, resolutions) {
+  if (resolutions !== undefined) internals.adoptResolutions(JSON.parse(resolutions));
   internals.removeBuiltinWorkerListeners();
   native = new addon.Worker(greeting, onEvent);
   openConnections = native.openConnections;

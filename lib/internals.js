@@ -12,6 +12,7 @@ const net = require('net');
 module.exports = {
   adopt,
   adoptFirst,
+  adoptResolutions,
   bindFlags,
   builtin,
   closeStream,
@@ -100,6 +101,20 @@ function setServerHandler(ask) {
   if (typeof (/** @type {any} */ (builtin)._getServer) !== 'function') missing('_getServer');
   adopt({ _getServer: ask });
 }
+
+// Modules ----------------------------------------------------------------------------------------
+
+/**
+ * Makes `require` find what another process has found.
+ * @param {import('./resolutions').Resolution[]} resolutions
+ */
+function adoptResolutions(resolutions) {
+  // To load `module` takes a while: a worker's preload has it already.
+  const cache = /** @type {any} */ (require('module'))._pathCache ?? {};
+  for (const { name, paths, file } of resolutions) cache[[name, ...paths].join('\0')] = file;
+}
+
+// Servers ----------------------------------------------------------------------------------------
 
 /** What a server wants to share with its twins in other workers (TLS ticket keys). */
 function serverDataOf(/** @type {any} */ server) {

@@ -38,10 +38,11 @@ if (channelFd !== undefined) {
   const { Script } = require('vm');
   const script = new Script(source, { filename, cachedData: code?.cache });
   const own = { exports: /** @type {any} */ ({}) };
-  // There is one addon in a process.
-  const find = (/** @type {string} */ id) => (id === './addon' ? { addon } : require(id));
+  /** @type {Record<string, any>} There is one addon in a process. */
+  const known = { './addon': { addon }, module: module.constructor };
+  const find = (/** @type {string} */ id) => known[id] ?? require(id);
   script.runInThisContext()(own.exports, find, own, process);
-  own.exports.connect(greeting);
+  own.exports.connect(greeting, code?.resolutions);
 }
 
 delete require.cache[__filename];

@@ -11,6 +11,7 @@ const { addon } = require('./addon');
 const { Channel, check, tell } = require('./channel');
 const internals = require('./internals');
 const { announce } = require('./exports');
+const { resolutions } = require('./resolutions');
 const scheduling = require('./scheduling');
 const { failedChild, spawnWorker } = require('./spawn');
 const { Worker } = require('./worker');
@@ -248,7 +249,8 @@ function prepareWorkerCode() {
   setImmediate(() => {
     try {
       const { source, cache } = workerCode.prepare();
-      native.setWorkerCode(source, cache);
+      const found = JSON.stringify(resolutions(cluster.settings));
+      native.setWorkerCode(source, found, cache);
     } catch {
       // For want of a descriptor, say: then workers read and compile it themselves.
     }

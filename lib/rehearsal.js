@@ -18,15 +18,19 @@ module.exports = { rehearse };
 function rehearse(code) {
   const cluster = { worker: { id: 1 }, _getServer: standIn, _setupWorker: standIn };
   /** @type {Record<string, any>} */
-  const standIns = { cluster, './addon': { addon: { ...addon, Worker: NativeWorker } } };
+  const standIns = {
+    cluster,
+    module: { _pathCache: {} },
+    './addon': { addon: { ...addon, Worker: NativeWorker } },
+  };
   const find = (/** @type {string} */ id) => standIns[id] ?? require(id);
   const own = { exports: /** @type {any} */ ({}) };
   code(own.exports, find, own, processOfWorker());
 
-  own.exports.connect({});
+  own.exports.connect({}, '[{"name":"","paths":[]}]');
   const server = new net.Server();
   const options = { address: null, port: 80, addressType: 4, fd: -1, flags: 0, backlog: 511 };
-  /** @type {Function} */ (cluster._getServer)(server, options, standIn);
+  own.exports.askForServer(server, options, standIn);
   NativeWorker.tell(addon.EventType.Bound, SERVER, { errno: 0 });
   server.emit('listening');
 }

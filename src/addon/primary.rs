@@ -109,8 +109,14 @@ impl Primary {
 
     /// Given to all workers that are opened from now on; see `Greeting.takeCode`.
     #[napi]
-    pub fn set_worker_code(&self, source: String, cache: Uint8Array) -> Result<(), String> {
-        let file = create_sealed_file(c"rust-cluster-code", &pack(&source, &cache));
+    pub fn set_worker_code(
+        &self,
+        source: String,
+        resolutions: String,
+        cache: Uint8Array,
+    ) -> Result<(), String> {
+        let packed = pack(&source, &resolutions, &cache);
+        let file = create_sealed_file(c"rust-cluster-code", &packed);
         *self.worker_code.borrow_mut() = Some(file.map_err(|error| system_error(&error))?);
         Ok(())
     }
