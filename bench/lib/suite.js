@@ -30,9 +30,26 @@ const { alternate } = require('./rounds');
  * @param {Options} options
  */
 async function main(scenarios, options) {
+  const selected = select(scenarios(options), options);
   announce(options);
-  const results = await runAll(scenarios(options), options);
-  conclude(results);
+  conclude(await runAll(selected, options));
+}
+
+/**
+ * Those that were asked for. To ask for what there is not ends the process.
+ * @param {Scenario[]} scenarios
+ * @param {Options} options
+ */
+function select(scenarios, { only }) {
+  const names = scenarios.map(({ name }) => name);
+  const unknown = only.find((part) => !names.some((name) => name.includes(part)));
+  if (unknown !== undefined) {
+    process.stderr.write(`--only: no scenario is called '${unknown}'. There are:\n`);
+    process.stderr.write(names.map((name) => `  ${name}\n`).join(''));
+    process.exit(2);
+  }
+  const wanted = (/** @type {string} */ name) => only.some((part) => name.includes(part));
+  return only.length === 0 ? scenarios : scenarios.filter(({ name }) => wanted(name));
 }
 
 /** @param {Options} options */
@@ -52,11 +69,10 @@ function machine(options) {
  * @param {Scenario[]} scenarios
  * @param {Options} options
  */
-async function runAll(scenarios, { only, rounds }) {
+async function runAll(scenarios, { rounds }) {
   /** @type {Result[]} */
   const results = [];
   for (const { name, title, variants, sample, lines } of scenarios) {
-    if (only.length > 0 && !only.some((part) => name.includes(part))) continue;
     const samples = await alternate({ label: name, variants, rounds, sample });
     const load = loadAverage();
     const result = { name, title, load, rows: rows(lines, samples) };
@@ -73,4 +89,4 @@ function conclude(results) {
   console.log(`\n${all.length - missed.length} of ${all.length} goals met.`);
 }
 
-module.exports = { announce, conclude, machine, main, runAll };
+module.exports = { announce, conclude, machine, main, runAll, select };
