@@ -8,6 +8,7 @@ export default cluster;
 export let Worker;
 export let SCHED_NONE;
 export let SCHED_RR;
+export let broadcast;
 export let disconnect;
 export let fork;
 export let isMaster;
@@ -18,6 +19,7 @@ export let schedulingPolicy;
 export let settings;
 export let setupMaster;
 export let setupPrimary;
+export let supervise;
 export let worker;
 export let workers;
 
@@ -26,6 +28,7 @@ function refresh() {
     Worker,
     SCHED_NONE,
     SCHED_RR,
+    broadcast,
     disconnect,
     fork,
     isMaster,
@@ -36,6 +39,7 @@ function refresh() {
     settings,
     setupMaster,
     setupPrimary,
+    supervise,
     worker,
     workers,
   } = cluster);
