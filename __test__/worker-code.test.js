@@ -38,7 +38,7 @@ describe("a worker's code", () => {
     const program = start(t, path.join(folder, 'primary.js'));
     const file = path.join(root, 'index.js');
     for (const [id, execArgv, known] of [
-      [1, [], [false, false]],
+      [1, [], [true, true]],
       [2, [], [true, true]],
       [3, ['--stack-size=2000'], [true, true]],
     ]) {

@@ -46,7 +46,7 @@ let worker;
 /**
  * Connects this process to its primary.
  * @param {import('../native').Greeting} greeting
- * @param {string | undefined} resolutions as JSON
+ * @param {string | undefined} resolutions of `resolutions.js`, as JSON
  */
 function connect(greeting, resolutions) {
   if (resolutions !== undefined) internals.adoptResolutions(JSON.parse(resolutions));

@@ -9,6 +9,8 @@
 const builtin = require('cluster');
 const net = require('net');
 
+const PACKAGE = 'rust-cluster';
+
 module.exports = {
   adopt,
   adoptFirst,
@@ -105,13 +107,20 @@ function setServerHandler(ask) {
 // Modules ----------------------------------------------------------------------------------------
 
 /**
- * Makes `require` find what another process has found.
- * @param {import('./resolutions').Resolution[]} resolutions
+ * Makes `require` find what another process has found. The package itself is there then, even if
+ * its file is gone when the program asks for it.
+ * @param {import('./resolutions').Resolutions} resolutions
  */
-function adoptResolutions(resolutions) {
+function adoptResolutions({ files, searched }) {
   // To load `module` takes a while: a worker's preload has it already.
-  const cache = /** @type {any} */ (require('module'))._pathCache ?? {};
-  for (const { name, paths, file } of resolutions) cache[[name, ...paths].join('\0')] = file;
+  const Module = /** @type {any} */ (require('module'));
+  if (!Module._pathCache) return;
+  for (const [name, file] of Object.entries(files)) {
+    for (const paths of searched) Module._pathCache[[name, ...paths].join('\0')] = file;
+  }
+  const filename = files[PACKAGE];
+  const loaded = { filename, loaded: true, exports: builtin };
+  Module._cache[filename] ??= Object.assign(new Module(filename), loaded);
 }
 
 // Servers ----------------------------------------------------------------------------------------

@@ -42,7 +42,8 @@ if (channelFd !== undefined) {
   const known = { './addon': { addon }, module: module.constructor };
   const find = (/** @type {string} */ id) => known[id] ?? require(id);
   script.runInThisContext()(own.exports, find, own, process);
-  own.exports.connect(greeting, code?.resolutions);
+  own.exports.connect(greeting, env.RUST_CLUSTER_RESOLUTIONS);
+  delete env.RUST_CLUSTER_RESOLUTIONS;
 }
 
 delete require.cache[__filename];

@@ -11,7 +11,6 @@ const { addon } = require('./addon');
 const { Channel, check, tell } = require('./channel');
 const internals = require('./internals');
 const { announce } = require('./exports');
-const { resolutions } = require('./resolutions');
 const scheduling = require('./scheduling');
 const { failedChild, spawnWorker } = require('./spawn');
 const { Worker } = require('./worker');
@@ -242,19 +241,22 @@ function passEventsOn(worker, link) {
 
 let workerCodePrepared = false;
 
+/** After the first worker is online, in milliseconds: those that start with it need the CPUs. */
+const PREPARATION_DELAY = 100;
+
 /** For later workers: the first ones have no time to wait for it. */
 function prepareWorkerCode() {
   if (workerCodePrepared) return;
   workerCodePrepared = true;
-  setImmediate(() => {
+  const prepare = () => {
     try {
       const { source, cache } = workerCode.prepare();
-      const found = JSON.stringify(resolutions(cluster.settings));
-      native.setWorkerCode(source, found, cache);
+      native.setWorkerCode(source, cache);
     } catch {
       // For want of a descriptor, say: then workers read and compile it themselves.
     }
-  });
+  };
+  setTimeout(prepare, PREPARATION_DELAY).unref();
 }
 
 /**

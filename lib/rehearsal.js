@@ -20,14 +20,14 @@ function rehearse(code) {
   /** @type {Record<string, any>} */
   const standIns = {
     cluster,
-    module: { _pathCache: {} },
+    module: Object.assign(class {}, { _pathCache: {}, _cache: {} }),
     './addon': { addon: { ...addon, Worker: NativeWorker } },
   };
   const find = (/** @type {string} */ id) => standIns[id] ?? require(id);
   const own = { exports: /** @type {any} */ ({}) };
   code(own.exports, find, own, processOfWorker());
 
-  own.exports.connect({}, '[{"name":"","paths":[]}]');
+  own.exports.connect({}, '{"files":{"":""},"searched":[[]]}');
   const server = new net.Server();
   const options = { address: null, port: 80, addressType: 4, fd: -1, flags: 0, backlog: 511 };
   own.exports.askForServer(server, options, standIn);

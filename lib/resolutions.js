@@ -13,41 +13,63 @@ const path = require('path');
 module.exports = { resolutions };
 
 /**
- * @typedef {object} Resolution
- * @property {string} name what is asked for
- * @property {string[]} paths the folders in which it is looked for
- * @property {string} file
+ * @typedef {object} Resolutions
+ * @property {Record<string, string>} files by what is asked for
+ * @property {string[][]} searched the lists of folders in which Node would look and find them
  */
 
-const NAMES = ['rust-cluster', 'rust-cluster/register', 'rust-cluster/drain'];
-
 const root = path.join(__dirname, '..');
+const INDEX = path.join(root, 'index.js');
 
-/** @param {import('cluster').ClusterSettings} settings @returns {Resolution[]} */
-function resolutions(settings) {
-  const found = [];
-  for (const folder of folders(settings)) {
-    const { resolve } = createRequire(path.join(folder, 'any.js'));
-    for (const name of NAMES) {
-      const file = attempt(() => resolve(name));
-      const paths = resolve.paths(name);
-      if (file?.startsWith(`${root}/`) && paths) found.push({ name, paths, file });
-    }
-  }
-  return found;
+/** As `package.json` has them. */
+const files = {
+  'rust-cluster': INDEX,
+  'rust-cluster/register': path.join(root, 'register.js'),
+  'rust-cluster/drain': path.join(root, 'lib/drain/enable.js'),
+};
+
+/** The last worker's. */
+let last = { exec: '', cwd: '', searched: /** @type {string[][]} */ ([]) };
+
+/**
+ * @param {string} exec the program of a worker
+ * @param {unknown} cwd the folder in which it runs, as a program gives it; default: that of this process
+ * @returns {Resolutions | undefined}
+ */
+function resolutions(exec, cwd) {
+  cwd ??= attempt(() => process.cwd());
+  if (typeof cwd !== 'string') return undefined;
+  if (exec !== last.exec || cwd !== last.cwd) last = { exec, cwd, searched: searched(exec, cwd) };
+  // The package may have been replaced meanwhile.
+  return last.searched.length > 0 && fs.existsSync(INDEX)
+    ? { files, searched: last.searched }
+    : undefined;
 }
 
 /**
- * Of the modules that have asked for us here, of the workers' program, and that from which a
+ * From the modules that have asked for us here, from the worker's program, and from where a
  * `--require` is resolved.
- * @param {import('cluster').ClusterSettings} settings
+ * @param {string} exec @param {string} cwd
  */
-function folders({ exec, cwd = process.cwd() }) {
-  const own = require.cache[path.join(root, 'index.js')];
-  const askers = Object.values(require.cache).filter((each) => own && each?.children.includes(own));
-  const program = attempt(() => fs.realpathSync(path.resolve(cwd, String(exec))));
-  const files = [...askers.map((each) => each?.filename), program, path.join(cwd, 'any.js')];
-  return new Set(files.filter((file) => file !== undefined).map((file) => path.dirname(file)));
+function searched(exec, cwd) {
+  const own = require.cache[INDEX];
+  const askers = Object.values(require.cache).filter(
+    (each) => own && each?.children?.includes(own),
+  );
+  const program = attempt(() => fs.realpathSync.native(path.resolve(cwd, exec)));
+  const from = [...askers.map((each) => each?.filename), program, path.join(cwd, 'any.js')];
+  const folders = new Set(from.map((file) => file && path.dirname(file)));
+  return [...folders].flatMap((folder) => (folder ? listFrom(folder) : []));
+}
+
+/** None if what would be found is not this package. @param {string} folder */
+function listFrom(folder) {
+  const list = createRequire(path.join(folder, 'any.js')).resolve.paths('rust-cluster') ?? [];
+  for (const each of list) {
+    const found = attempt(() => fs.realpathSync.native(path.join(each, 'rust-cluster')));
+    if (found !== undefined) return found === root ? [list] : [];
+  }
+  return [];
 }
 
 /** @template T @param {() => T} act @returns {T | undefined} */

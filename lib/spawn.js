@@ -11,9 +11,16 @@ const path = require('path');
 const { fileURLToPath } = require('url');
 
 const { addonFile } = require('./addon');
-const { ADDON_VARIABLE, CHANNEL_VARIABLE, ID_VARIABLE, optionsPrefix } = require('./environment');
+const {
+  ADDON_VARIABLE,
+  CHANNEL_VARIABLE,
+  ID_VARIABLE,
+  RESOLUTIONS_VARIABLE,
+  optionsPrefix,
+} = require('./environment');
 const errors = require('./errors');
 const internals = require('./internals');
+const { resolutions } = require('./resolutions');
 
 module.exports = { failedChild, spawnWorker };
 
@@ -53,6 +60,7 @@ function spawnWorker(settings, id, env, channelFd) {
         [ID_VARIABLE]: `${id}`,
         [CHANNEL_VARIABLE]: `${slot}`,
         [ADDON_VARIABLE]: addonFile,
+        [RESOLUTIONS_VARIABLE]: JSON.stringify(resolutions(exec, cwd)),
       },
       stdio,
       uid,

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -28,7 +29,7 @@ use crate::primary::{Ask, Options};
 use crate::protocol::{Hello, ListenerId, ToPrimary, ToWorker, WorkerId};
 use crate::shared::WorkerPage;
 use crate::sys::fd;
-use crate::sys::memory::{Shared, create_sealed_file};
+use crate::sys::memory::{Shared, create_sealable_file, fill_and_seal};
 
 /// What the primary has for a new worker.
 struct Connected {
@@ -53,8 +54,10 @@ pub struct Primary {
     balanced: Rc<Cell<bool>>,
     /// Those that a worker's broadcast goes to.
     channels: Channels,
-    /// What workers are given to run instead of reading it from their files.
-    worker_code: RefCell<Option<OwnedFd>>,
+    /// What workers are given to run instead of reading it from their files. It is there from the
+    /// start, so that this process has no descriptor later that it did not have; none if it had none.
+    worker_code: Option<File>,
+    has_code: Cell<bool>,
 }
 
 type Channels = Rc<RefCell<HashMap<WorkerId, Weak<Endpoint>>>>;
@@ -103,21 +106,18 @@ impl Primary {
             io: Rc::new(io),
             balanced: Rc::new(Cell::new(true)),
             channels: Channels::default(),
-            worker_code: RefCell::default(),
+            worker_code: create_sealable_file(c"rust-cluster-code").ok(),
+            has_code: Cell::new(false),
         })
     }
 
-    /// Given to all workers that are opened from now on; see `Greeting.takeCode`.
+    /// Given to all workers that are opened from now on; see `Greeting.takeCode`. Once.
     #[napi]
-    pub fn set_worker_code(
-        &self,
-        source: String,
-        resolutions: String,
-        cache: Uint8Array,
-    ) -> Result<(), String> {
-        let packed = pack(&source, &resolutions, &cache);
-        let file = create_sealed_file(c"rust-cluster-code", &packed);
-        *self.worker_code.borrow_mut() = Some(file.map_err(|error| system_error(&error))?);
+    pub fn set_worker_code(&self, source: String, cache: Uint8Array) -> Result<(), String> {
+        if let Some(file) = &self.worker_code {
+            fill_and_seal(file, &pack(&source, &cache)).map_err(|error| system_error(&error))?;
+            self.has_code.set(true);
+        }
         Ok(())
     }
 
@@ -172,9 +172,9 @@ impl Primary {
     ) -> Result<WorkerLink, String> {
         let id = WorkerId(id);
         let callback = Callback::new(env, &on_event).map_err(other_error)?;
-        let code = self.worker_code.borrow();
+        let code = self.worker_code.as_ref().filter(|_| self.has_code.get());
         let Connected { core, page, unborn } =
-            connect(advanced, code.as_ref()).map_err(|error| system_error(&error))?;
+            connect(advanced, code).map_err(|error| system_error(&error))?;
         let channel = Endpoint::new(core, callback);
         self.channels.borrow_mut().retain(|_, channel| channel.strong_count() > 0);
         self.channels.borrow_mut().insert(id, Rc::downgrade(&channel));
@@ -209,12 +209,12 @@ impl Primary {
 }
 
 /// Makes what a worker and its primary need of each other, and greets the worker.
-fn connect(advanced: bool, code: Option<&OwnedFd>) -> std::io::Result<Connected> {
+fn connect(advanced: bool, code: Option<&File>) -> std::io::Result<Connected> {
     let (core, end) = Core::create()?;
     let (sender, receiver) = fd::packet_pair()?;
     let (page, memory) = Shared::<WorkerPage>::create(c"rust-cluster-worker")?;
     let fds = [&receiver, &memory, &end.memory, &end.its_waker, &end.our_waker];
-    let fds: Vec<_> = fds.into_iter().chain(code).map(AsFd::as_fd).collect();
+    let fds: Vec<_> = fds.into_iter().map(AsFd::as_fd).chain(code.map(AsFd::as_fd)).collect();
     let hello = Hello { advanced }.encode();
     fd::send(core.socket(), &[IoSlice::new(&hello)], &fds)?;
     let returns = sender.try_clone()?;

@@ -7,33 +7,22 @@ use napi_derive::napi;
 #[napi(object)]
 pub struct WorkerCode {
     pub source: String,
-    /// Where the package's own names lead to, as JSON.
-    pub resolutions: String,
     pub cache: Buffer,
 }
 
-/// In front of a text: how long it is.
+/// In front of the source: how long it is.
 const HEADER: usize = size_of::<u64>();
 
-pub fn pack(source: &str, resolutions: &str, cache: &[u8]) -> Vec<u8> {
-    let length = |text: &str| (text.len() as u64).to_ne_bytes();
-    let texts = [source, resolutions].map(|text| [&length(text), text.as_bytes()].concat());
-    [&texts[0], &texts[1], cache].concat()
+pub fn pack(source: &str, cache: &[u8]) -> Vec<u8> {
+    [&(source.len() as u64).to_ne_bytes(), source.as_bytes(), cache].concat()
 }
 
 pub fn unpack(mut bytes: Vec<u8>) -> Option<WorkerCode> {
-    let (source, rest) = first_text(&bytes)?;
-    let (resolutions, cache) = first_text(rest)?;
-    let end = bytes.len() - cache.len();
+    let length = u64::from_ne_bytes(*bytes.first_chunk::<HEADER>()?);
+    let end = HEADER.checked_add(usize::try_from(length).ok()?)?;
+    let source = String::from_utf8(bytes.get(HEADER..end)?.to_vec()).ok()?;
     let cache = bytes.split_off(end).into();
-    Some(WorkerCode { source, resolutions, cache })
-}
-
-fn first_text(bytes: &[u8]) -> Option<(String, &[u8])> {
-    let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
-    let length = usize::try_from(u64::from_ne_bytes(*header)).ok()?;
-    let (text, rest) = rest.split_at_checked(length)?;
-    Some((String::from_utf8(text.to_vec()).ok()?, rest))
+    Some(WorkerCode { source, cache })
 }
 
 #[cfg(test)]
@@ -42,14 +31,14 @@ mod tests {
 
     #[test]
     fn what_is_no_code_is_none() {
-        let packed = pack("source", "{}", b"");
-        assert_eq!(packed.len(), 2 * HEADER + 8);
-        for end in 0..packed.len() {
-            assert!(unpack(packed[..end].to_vec()).is_none());
+        let packed = pack("source", b"cache");
+        assert_eq!(packed.len(), HEADER + 11);
+        for bytes in [&[][..], &packed[..HEADER - 1], &packed[..HEADER + 5]] {
+            assert!(unpack(bytes.to_vec()).is_none());
         }
         assert!(unpack(u64::MAX.to_ne_bytes().to_vec()).is_none());
         assert!(
-            unpack(pack("source", "", b"").into_iter().map(|byte| byte | 0x80).collect()).is_none()
+            unpack(pack("source", b"").into_iter().map(|byte| byte | 0x80).collect()).is_none()
         );
     }
 }

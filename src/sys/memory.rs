@@ -61,13 +61,17 @@ pub fn create_file(name: &std::ffi::CStr, length: usize) -> io::Result<OwnedFd> 
     Ok(fd)
 }
 
-/// A file in memory that nobody can change any more, whoever has its descriptor.
-pub fn create_sealed_file(name: &std::ffi::CStr, bytes: &[u8]) -> io::Result<OwnedFd> {
+/// A file in memory that will be [sealed](fill_and_seal).
+pub fn create_sealable_file(name: &std::ffi::CStr) -> io::Result<File> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let mut file = File::from(memfd_create(name, flags)?);
+    Ok(memfd_create(name, flags)?.into())
+}
+
+/// Makes it a file that nobody can change any more, whoever has its descriptor.
+pub fn fill_and_seal(mut file: &File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::all()))?;
-    Ok(file.into())
+    fcntl(file, FcntlArg::F_ADD_SEALS(SealFlag::all()))?;
+    Ok(())
 }
 
 /// All that is in a file. Its position, which processes share, stays where it is.
