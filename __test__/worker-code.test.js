@@ -11,6 +11,8 @@ const vm = require('node:vm');
 
 const { start } = require('./helpers/program');
 const { temporary } = require('./helpers/temporary');
+const { rehearse } = require('../lib/rehearsal');
+const { resolutions } = require('../lib/resolutions');
 const { prepare } = require('../lib/worker-code');
 
 const ROOT = path.join(__dirname, '..');
@@ -25,6 +27,8 @@ describe("a worker's code", () => {
     const evaluated = new vm.Script(source);
     evaluated.runInThisContext()({}, requireInLib, {}, process);
     assert.ok(cache.length > 1.3 * evaluated.createCachedData().length);
+    // All of it; a fault would be swallowed there.
+    rehearse(evaluated.runInThisContext());
   });
 
   test('is given by the primary, as it was when the primary started', async (t) => {
@@ -47,5 +51,47 @@ describe("a worker's code", () => {
       assert.deepEqual(message, { execArgv, known, file, same: true });
     }
     assert.equal((await program.exit).code, 0);
+  });
+});
+
+describe('where a worker finds the package', () => {
+  function place(t) {
+    const folder = fs.realpathSync(temporary(t));
+    const link = path.join(folder, 'node_modules/rust-cluster');
+    fs.mkdirSync(path.dirname(link));
+    fs.symlinkSync(ROOT, link);
+    return { folder, link, exec: path.join(folder, 'program.js') };
+  }
+
+  test('is known for its program and for its folder, if it is this one', (t) => {
+    const { folder, link, exec } = place(t);
+    fs.writeFileSync(exec, '');
+    const { files, searched } = resolutions(exec, folder, [], {});
+    const { resolve } = createRequire(exec);
+    assert.deepEqual(searched, [resolve.paths('rust-cluster')]);
+    for (const [name, file] of Object.entries(files)) assert.equal(resolve(name), file);
+
+    fs.rmSync(link);
+    assert.equal(resolutions(exec, folder, [], {}), undefined, 'it is gone');
+    fs.mkdirSync(link);
+    assert.equal(resolutions(exec, folder, [], {}), undefined, 'it is another one');
+  });
+
+  test('is not said where Node would look in another way', (t) => {
+    const { folder, exec } = place(t);
+    assert.notEqual(resolutions(exec, folder, ['--no-warnings'], {}), undefined);
+    for (const option of ['--preserve-symlinks', '--conditions=types', '-C']) {
+      assert.equal(resolutions(exec, folder, [option], {}), undefined);
+      assert.equal(resolutions(exec, folder, [], { NODE_OPTIONS: `${option} types` }), undefined);
+    }
+    assert.equal(resolutions(exec, folder, [], { NODE_PRESERVE_SYMLINKS: '1' }), undefined);
+  });
+
+  test('never stands in the way of a fork()', (t) => {
+    const { exec } = place(t);
+    for (const cwd of ['relative', 'not/there', null, 5, {}, new URL('file:///tmp')]) {
+      resolutions(exec, cwd, [], {});
+    }
+    resolutions('not/there', undefined, [], {});
   });
 });

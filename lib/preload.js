@@ -4,8 +4,9 @@
  * `--require`d into every worker by the primary: connects before user code runs, and leaves no
  * trace of itself for that code or for the processes that it starts.
  *
- * It asks for no file of ours and has no functions, because each costs a worker more time than what
- * it does here. The names of variables are those of `environment.js`.
+ * All of it is in this file, and almost none of it in functions, because to find the one and to
+ * compile the other would cost a worker more time than what is done here. The names of variables are
+ * those of `environment.js`.
  */
 
 const { env, execArgv } = process;

@@ -16,23 +16,38 @@ module.exports = { rehearse };
 
 /** @param {Code} code the function that `dist/worker.js` is */
 function rehearse(code) {
-  const cluster = { worker: { id: 1 }, _getServer: standIn, _setupWorker: standIn };
+  let tell = /** @type {(...said: any[]) => void} */ (standIn);
+
+  /** As `addon.Worker` is at the start. */
+  class Worker {
+    advanced = false;
+    openConnections = new Uint32Array(1);
+    listening = standIn;
+    keepAlive = standIn;
+    channel = () => ({ jsonSender: () => standIn, setRef: standIn });
+    listen = () => SERVER;
+
+    constructor(/** @type {object} */ _greeting, /** @type {typeof tell} */ onEvent) {
+      tell = onEvent;
+    }
+  }
+
   /** @type {Record<string, any>} */
   const standIns = {
-    cluster,
+    cluster: { worker: { id: 1 }, _getServer: standIn, _setupWorker: standIn },
     module: Object.assign(class {}, { _pathCache: {}, _cache: {} }),
-    './addon': { addon: { ...addon, Worker: NativeWorker } },
+    './addon': { addon: { ...addon, Worker } },
   };
   const find = (/** @type {string} */ id) => standIns[id] ?? require(id);
   const own = { exports: /** @type {any} */ ({}) };
   code(own.exports, find, own, processOfWorker());
 
   own.exports.connect({}, '{"files":{"":""},"searched":[[]]}');
-  const server = new net.Server();
+  const server = serverOfNobody();
   const options = { address: null, port: 80, addressType: 4, fd: -1, flags: 0, backlog: 511 };
   own.exports.askForServer(server, options, standIn);
-  NativeWorker.tell(addon.EventType.Bound, SERVER, { errno: 0 });
-  server.emit('listening');
+  tell(addon.EventType.Bound, SERVER, { errno: 0 });
+  Reflect.apply(EventEmitter.prototype.emit, server, ['listening']);
 }
 
 /** What is called for its effect, which nobody wants here. */
@@ -40,6 +55,13 @@ function standIn() {}
 
 /** The server's id. */
 const SERVER = 1;
+
+/** Whoever watches the servers of this process does not see it. */
+function serverOfNobody() {
+  const server = Object.create(net.Server.prototype);
+  Reflect.apply(EventEmitter, server, []);
+  return server;
+}
 
 /** `process` with the listeners that Node's bootstrap of a worker puts there. */
 function processOfWorker() {
@@ -49,26 +71,4 @@ function processOfWorker() {
     worker.on(event, standIn);
   }
   return worker;
-}
-
-/** As `addon.Worker` is at the start. */
-class NativeWorker {
-  static tell = /** @type {(...said: any[]) => void} */ (standIn);
-
-  advanced = false;
-  openConnections = new Uint32Array(1);
-  listening = standIn;
-  keepAlive = standIn;
-
-  constructor(/** @type {object} */ _greeting, /** @type {(...said: any[]) => void} */ tell) {
-    NativeWorker.tell = tell;
-  }
-
-  channel() {
-    return { jsonSender: () => standIn, setRef: standIn };
-  }
-
-  listen() {
-    return SERVER;
-  }
 }

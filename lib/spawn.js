@@ -60,7 +60,7 @@ function spawnWorker(settings, id, env, channelFd) {
         [ID_VARIABLE]: `${id}`,
         [CHANNEL_VARIABLE]: `${slot}`,
         [ADDON_VARIABLE]: addonFile,
-        [RESOLUTIONS_VARIABLE]: JSON.stringify(resolutions(exec, cwd)),
+        [RESOLUTIONS_VARIABLE]: JSON.stringify(resolutions(exec, cwd, execArgv, environment)),
       },
       stdio,
       uid,

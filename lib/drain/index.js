@@ -22,12 +22,9 @@ module.exports = { start };
 
 const DEFAULT_GRACE = 500;
 
-let started = false;
-
-/** Once only: the first configuration counts. */
+/** Once only, even if there are two copies of the package: the first configuration counts. */
 function start(/** @type {Configuration} */ configuration) {
-  if (started) return;
-  started = true;
+  if (Object.hasOwn(/** @type {any} */ (cluster.worker), 'isDraining')) return;
   const connections = new Connections();
   connections.watch();
   new Drain(configuration, connections);

@@ -327,7 +327,7 @@ impl WorkerLink {
         self.unborn.borrow().as_ref().map_or(-1, |unborn| unborn.child_end.as_raw_fd())
     }
 
-    /// The process has inherited its end: ours of it is closed.
+    /// The process has inherited its end, or never will: ours of it is closed.
     #[napi]
     pub fn spawned(&self) {
         if let Some(Unborn { handoff, returns, .. }) = self.unborn.take() {
