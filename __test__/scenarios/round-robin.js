@@ -43,11 +43,19 @@ scenarios['connections in a row go to the workers in the order in which they lis
       worker.send('listen');
       [address] = await once(worker, 'listening');
     }
-    for (let n = 0; n < 7; n += 1) log(await ask({ port: address.port }));
+    for (let n = 0; n < 7; n += 1) {
+      log(await ask({ port: address.port }));
+      // Or the first to be asked may still be at work on it when its turn comes again.
+      for (const worker of workers) worker.send('ready?');
+      await Promise.all(workers.map((worker) => once(worker, 'message')));
+    }
     cluster.disconnect();
   },
   worker({ cluster }) {
-    process.on('message', () => net.createServer(sayId(cluster)).listen(0, '127.0.0.1'));
+    process.on('message', (message) => {
+      if (message === 'listen') net.createServer(sayId(cluster)).listen(0, '127.0.0.1');
+      else process.send('ready');
+    });
   },
 };
 
