@@ -8,12 +8,14 @@ const fs = require('node:fs');
 const net = require('node:net');
 const { describe, test } = require('node:test');
 
+const { start } = require('./helpers/program');
 const {
   ask,
   descriptorsOf,
   holder,
   refused,
   endAfter,
+  fixture,
   settle,
   socketPath,
   startWorkers,
@@ -206,6 +208,24 @@ describe('out of descriptors', () => {
     await program.next('free');
     for (const socket of guests) socket.destroy();
     await Promise.all(answers);
+  });
+
+  test('fork() gives a worker that works, or one that says why not', async (t) => {
+    const program = start(t, fixture('limited.js'), { args: ['80', fixture('fork-exhausted.js')] });
+    const { pid } = await program.next('ready');
+    const before = descriptorsOf(pid).length;
+    process.kill(pid, 'SIGUSR2');
+    const said = [];
+    for (let left = 0; left <= 24; left++) said.push((await program.next('forked')).said);
+    const enough = said.indexOf('online');
+    // After the process was started it fails as well: a worker has more than the builtin's channel.
+    assert.ok(enough > 4);
+    assert.deepEqual(new Set(said.slice(0, enough)), new Set(['spawn EMFILE']));
+    assert.deepEqual(new Set(said.slice(enough)), new Set(['online']));
+    await program.next('done');
+    await until(() => descriptorsOf(pid).length === before);
+    process.kill(pid, 'SIGUSR2');
+    assert.equal((await program.exit).code, 0);
   });
 
   for (const [which, command] of [

@@ -7,15 +7,15 @@
  * and descriptors carried by the native channel.
  */
 
-const fs = require('fs');
-
 const { addon } = require('./addon');
 const errors = require('./errors');
-const handles = require('./handles');
 const { Inbox } = require('./inbox');
 const { Outbox } = require('./outbox');
 const { Reference } = require('./reference');
 const serialization = require('./serialization');
+
+/** Most programs never send or receive one. */
+const handles = () => require('./handles');
 
 /** How often a handle that was lost on the way is sent again. */
 const MAX_RETRANSMISSIONS = 3;
@@ -147,7 +147,7 @@ class Channel {
     const { message, handle } = item;
     check(message);
     if (message?.[CONTROL]) message[CONTROL].accepted = true;
-    if (handle) handles.typeOf(handle);
+    if (handle) handles().typeOf(handle);
     if (this.#queue) {
       this.#queue.push(item);
       return this.#queue.length === 1;
@@ -163,7 +163,7 @@ class Channel {
       message[CONTROL].write();
       return;
     }
-    const prepared = handle ? handles.prepare(this.#peer, message, handle, options) : null;
+    const prepared = handle ? handles().prepare(this.#peer, message, handle, options) : null;
     if (prepared) {
       this.#sendHandle(prepared, done);
     } else {
@@ -305,12 +305,14 @@ class Channel {
       return;
     }
     if (!this.#target.channel) {
-      fs.closeSync(fd);
+      require('fs').closeSync(fd);
       return;
     }
     this.#native.acknowledgeHandle(true);
     const envelope = envelopeOf();
-    handles.receive(this.#peer, envelope, fd, (handle) => this.#inbox.add([envelope.msg], handle));
+    handles().receive(this.#peer, envelope, fd, (handle) =>
+      this.#inbox.add([envelope.msg], handle),
+    );
   }
 
   // The end --------------------------------------------------------------------------------------

@@ -5,8 +5,6 @@
  * https://nodejs.org/api/cluster.html
  */
 
-const path = require('path');
-
 const { addon } = require('./addon');
 const { Channel, check, tell } = require('./channel');
 const errors = require('./errors');
@@ -43,13 +41,10 @@ let channel;
 /** This process's. @type {any} */
 let worker;
 
-/**
- * Connects this process to its primary.
- * @param {import('../native').Greeting} greeting
- * @param {string | undefined} resolutions of `resolutions.js`, as JSON
- */
-function connect(greeting, resolutions) {
-  if (resolutions !== undefined) internals.adoptResolutions(JSON.parse(resolutions));
+/** Connects this process to its primary. @param {import('../native').Greeting} greeting */
+function connect(greeting) {
+  const { resolutions } = greeting;
+  if (resolutions) internals.adoptResolutions(JSON.parse(resolutions));
   internals.removeBuiltinWorkerListeners();
   native = new addon.Worker(greeting, onEvent);
   openConnections = native.openConnections;
@@ -148,7 +143,7 @@ function askForServer(owner, options, reply) {
     return;
   }
   const isPipe = port < 0 && typeof address === 'string';
-  const target = isPipe ? path.resolve(address) : address;
+  const target = isPipe ? require('path').resolve(address) : address;
   const key = [target, port, addressType, fd].join(':');
   const index = takeIndex(key);
   const data = internals.serverDataOf(owner);

@@ -9,8 +9,6 @@ module.exports = {
   CHANNEL_VARIABLE: 'RUST_CLUSTER_CHANNEL_FD',
   /** The file of the native addon, so that a worker need not look for it. The preload removes it. */
   ADDON_VARIABLE: 'RUST_CLUSTER_ADDON',
-  /** What `resolutions.js` says, as JSON. The preload removes it. */
-  RESOLUTIONS_VARIABLE: 'RUST_CLUSTER_RESOLUTIONS',
   /** The worker's id: makes Node boot its builtin cluster as a worker's. Node removes it. */
   ID_VARIABLE: 'NODE_UNIQUE_ID',
 

@@ -5,7 +5,8 @@
  * https://nodejs.org/api/errors.html
  */
 
-const util = require('util');
+/** Only for what is wrong: a worker that starts well does not wait for it. */
+const util = () => require('util');
 
 module.exports = {
   badPort,
@@ -59,9 +60,9 @@ function received(value) {
     const name = value.constructor?.name;
     return name
       ? ` Received an instance of ${name}`
-      : ` Received ${util.inspect(value, { depth: -1 })}`;
+      : ` Received ${util().inspect(value, { depth: -1 })}`;
   }
-  let inspected = util.inspect(value, { colors: false });
+  let inspected = util().inspect(value, { colors: false });
   if (inspected.length > 28) inspected = `${inspected.slice(0, 25)}...`;
   return ` Received type ${typeof value} (${inspected})`;
 }
@@ -75,7 +76,7 @@ function invalidArgType(name, expected, value) {
 /** @param {string} name @param {string} reason @param {unknown} value */
 function invalidArgValue(name, reason, value) {
   const kind = name.includes('.') ? 'property' : 'argument';
-  const message = `The ${kind} '${name}' ${reason}. Received ${util.inspect(value)}`;
+  const message = `The ${kind} '${name}' ${reason}. Received ${util().inspect(value)}`;
   return withCode(TypeError, 'ERR_INVALID_ARG_VALUE', message);
 }
 
@@ -121,7 +122,7 @@ function badPort(port) {
  * @param {string} syscall
  */
 function system(errno, syscall) {
-  const code = util.getSystemErrorName(errno);
+  const code = util().getSystemErrorName(errno);
   const error = new Error(`${syscall} ${code}`);
   return Object.assign(error, { errno, code, syscall });
 }

@@ -33,18 +33,16 @@ if (channelFd !== undefined) {
 
   // What the primary has prepared, or what is installed.
   const filename = `${__dirname.slice(0, -'lib'.length)}dist/worker.js`;
-  const code = greeting.takeCode();
-  const source = code?.source ?? require('fs').readFileSync(filename, 'utf8');
+  const source = greeting.source ?? require('fs').readFileSync(filename, 'utf8');
   // A cache does not fit where the worker has other options for V8. It is left aside then.
   const { Script } = require('vm');
-  const script = new Script(source, { filename, cachedData: code?.cache });
+  const script = new Script(source, { filename, cachedData: greeting.cache ?? undefined });
   const own = { exports: /** @type {any} */ ({}) };
   /** @type {Record<string, any>} There is one addon in a process. */
   const known = { './addon': { addon }, module: module.constructor };
   const find = (/** @type {string} */ id) => known[id] ?? require(id);
   script.runInThisContext()(own.exports, find, own, process);
-  own.exports.connect(greeting, env.RUST_CLUSTER_RESOLUTIONS);
-  delete env.RUST_CLUSTER_RESOLUTIONS;
+  own.exports.connect(greeting);
 }
 
 delete require.cache[__filename];

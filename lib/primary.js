@@ -9,6 +9,8 @@ const { EventEmitter } = require('events');
 
 const { addon } = require('./addon');
 const { Channel, check, tell } = require('./channel');
+// Or it would be read when the first handle is sent: of another version, perhaps.
+require('./handles');
 const internals = require('./internals');
 const { announce } = require('./exports');
 const scheduling = require('./scheduling');
@@ -71,11 +73,21 @@ function setupPrimary(options) {
     settings.execArgv = [...settings.execArgv, '--logfile=v8-%p.log'];
   }
   const configuration = configurationOf(settings, options);
+  const before = cluster.settings;
   /** @type {any} */ (cluster).settings = settings;
-  announce();
+  // It takes a tenth of a millisecond, and each fork() comes here without anything new.
+  if (options || !haveSameValues(before, settings)) announce();
   process.nextTick(() => cluster.emit('setup', settings));
   if (!initialized) initialize();
   if (configuration) configure(configuration);
+}
+
+/** @param {any} one @param {any} other */
+function haveSameValues(one, other) {
+  const names = Object.keys(other);
+  return (
+    names.length === Object.keys(one).length && names.every((name) => one[name] === other[name])
+  );
 }
 
 /**
@@ -153,20 +165,27 @@ const NO_DESCRIPTORS = new Set(['EMFILE', 'ENFILE']);
 /** @param {Record<string, unknown>} [env] laid over the current `process.env` */
 function fork(env) {
   const id = ++lastId;
-  /** @type {import('../native').WorkerLink} */
-  let link;
-  let advanced;
+  /** @type {import('../native').WorkerSocket} */
+  let socket;
   try {
     setupPrimary();
-    advanced = cluster.settings.serialization === 'advanced';
-    link = native.openWorker(id, advanced, (type, first, second) => {
+    socket = new addon.WorkerSocket();
+  } catch (error) {
+    return forkInVain(id, error);
+  }
+  const { child, resolutions } = spawnOrClose(id, env, socket);
+  // From here on the process boots, and takes longer for that than this needs.
+  const advanced = cluster.settings.serialization === 'advanced';
+  /** @type {import('../native').WorkerLink} */
+  let link;
+  try {
+    const known = resolutions && JSON.stringify(resolutions);
+    link = native.openWorker(id, socket, advanced, known, (type, first, second) => {
       onEvent(worker, link, channel, type, first, second);
     });
   } catch (error) {
-    if (!NO_DESCRIPTORS.has(/** @type {any} */ (error).code)) throw error;
-    return forkInVain(id, /** @type {any} */ (error));
+    return forkInVain(id, error, child);
   }
-  const child = spawnOrRemove(id, env, link);
   internals.expectChannelEnd(child);
   const channel = new Channel(child, link.channel(), advanced, {
     beforeClose: () => link.goodbye(),
@@ -185,9 +204,18 @@ function fork(env) {
   return worker;
 }
 
-/** A worker without a process, for want of descriptors. @param {number} id @param {Error} cause */
-function forkInVain(id, cause) {
-  const child = failedChild(cause);
+/**
+ * A worker without a process, for want of descriptors.
+ * @param {number} id
+ * @param {any} cause
+ * @param {import('child_process').ChildProcess} [started] the process that it would have had
+ */
+function forkInVain(id, cause, started) {
+  // To kill a process that there is not would be to kill this one and all of its group.
+  if (started?.pid) started.kill('SIGKILL');
+  if (!NO_DESCRIPTORS.has(cause.code)) throw cause;
+  // One that could not be started says so by itself.
+  const child = started && !started.pid ? started : failedChild(cause);
   const worker = new /** @type {any} */ (Worker)({ id, process: child });
   process.nextTick(() => cluster.emit('fork', worker));
   /** @type {any} */ (cluster.workers)[id] = worker;
@@ -197,16 +225,13 @@ function forkInVain(id, cause) {
 /**
  * @param {number} id
  * @param {Record<string, unknown> | undefined} env
- * @param {import('../native').WorkerLink} link
+ * @param {import('../native').WorkerSocket} socket
  */
-function spawnOrRemove(id, env, link) {
+function spawnOrClose(id, env, socket) {
   try {
-    const child = spawnWorker(cluster.settings, id, env, link.childFd);
-    link.spawned();
-    return child;
+    return spawnWorker(cluster.settings, id, env, socket.childFd);
   } catch (error) {
-    link.channel().close();
-    link.remove();
+    socket.close();
     throw error;
   }
 }

@@ -42,7 +42,7 @@ function rehearse(code) {
   const own = { exports: /** @type {any} */ ({}) };
   code(own.exports, find, own, processOfWorker());
 
-  own.exports.connect({}, '{"files":{"":""},"searched":[[]]}');
+  own.exports.connect({ resolutions: '{"files":{"":""},"searched":[[]]}' });
   const server = serverOfNobody();
   const options = { address: null, port: 80, addressType: 4, fd: -1, flags: 0, backlog: 511 };
   own.exports.askForServer(server, options, standIn);

@@ -11,13 +11,7 @@ const path = require('path');
 const { fileURLToPath } = require('url');
 
 const { addonFile } = require('./addon');
-const {
-  ADDON_VARIABLE,
-  CHANNEL_VARIABLE,
-  ID_VARIABLE,
-  RESOLUTIONS_VARIABLE,
-  optionsPrefix,
-} = require('./environment');
+const { ADDON_VARIABLE, CHANNEL_VARIABLE, ID_VARIABLE, optionsPrefix } = require('./environment');
 const errors = require('./errors');
 const internals = require('./internals');
 const { resolutions } = require('./resolutions');
@@ -31,7 +25,7 @@ const PRELOAD = path.join(__dirname, 'preload.js');
  * @param {number} id
  * @param {Record<string, unknown> | undefined} env
  * @param {number} channelFd our descriptor that the process inherits
- * @returns {import('child_process').ChildProcess}
+ * @returns what it shall be told of the package is found out while it boots
  */
 function spawnWorker(settings, id, env, channelFd) {
   const { serialization, cwd, uid, gid } = settings;
@@ -45,7 +39,14 @@ function spawnWorker(settings, id, env, channelFd) {
   const slot = stdio.indexOf('ipc');
   stdio[slot] = channelFd;
   const execArgv = [...(settings.execArgv ?? []), ...inspectorArguments(settings)];
-  const environment = { ...process.env, ...env };
+  /** @type {Record<string, unknown>} */
+  const environment = {
+    ...process.env,
+    ...env,
+    [ID_VARIABLE]: `${id}`,
+    [CHANNEL_VARIABLE]: `${slot}`,
+    [ADDON_VARIABLE]: addonFile,
+  };
   const preload = environment.NODE_OPTIONS ? [] : ['--require', PRELOAD];
   if (environment.NODE_OPTIONS) {
     environment.NODE_OPTIONS = optionsPrefix(PRELOAD) + environment.NODE_OPTIONS;
@@ -55,13 +56,7 @@ function spawnWorker(settings, id, env, channelFd) {
     [...preload, ...execArgv, exec, ...args],
     /** @type {any} */ ({
       cwd,
-      env: {
-        ...environment,
-        [ID_VARIABLE]: `${id}`,
-        [CHANNEL_VARIABLE]: `${slot}`,
-        [ADDON_VARIABLE]: addonFile,
-        [RESOLUTIONS_VARIABLE]: JSON.stringify(resolutions(exec, cwd, execArgv, environment)),
-      },
+      env: environment,
       stdio,
       uid,
       gid,
@@ -71,7 +66,7 @@ function spawnWorker(settings, id, env, channelFd) {
   );
   // After the name of the program itself.
   internals.hideArguments(child, 1, preload.length);
-  return child;
+  return { child, resolutions: resolutions(exec, cwd, execArgv, environment) };
 }
 
 /** @param {unknown} exec */

@@ -42,10 +42,9 @@ const SMALL: usize = 64 * 1024;
 /// lost, as if it had been sent before.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// What the other process needs to open its end: the socket, and the descriptors of the memory, of
-/// what wakes it and of what wakes this one.
+/// What the other process needs to open its end besides the socket: the descriptors of the memory,
+/// of what wakes it and of what wakes this one.
 pub struct OtherEnd {
-    pub socket: OwnedFd,
     pub memory: OwnedFd,
     pub its_waker: OwnedFd,
     pub our_waker: OwnedFd,
@@ -66,25 +65,23 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// Makes a channel; the other process [`open`](Self::open)s its end.
-    pub fn create() -> io::Result<(Self, OtherEnd)> {
-        let (ours, theirs) = fd::stream_pair()?;
+    /// Makes a channel of one end of a stream; the other process [`open`](Self::open)s the other.
+    pub fn create(socket: OwnedFd) -> io::Result<(Self, OtherEnd)> {
         let memory = ring::create()?;
         let (our_waker, its_waker) = (fd::waker()?, fd::waker()?);
         let (writer, reader) = ring::open(&memory, true)?;
         let other = OtherEnd {
-            socket: theirs,
             memory,
             its_waker: its_waker.try_clone()?,
             our_waker: our_waker.try_clone()?,
         };
-        Ok((Self::new(ours, our_waker, its_waker, writer, reader), other))
+        Ok((Self::new(socket, our_waker, its_waker, writer, reader), other))
     }
 
     /// Opens the other end.
-    pub fn open(end: OtherEnd) -> io::Result<Self> {
+    pub fn open(socket: OwnedFd, end: OtherEnd) -> io::Result<Self> {
         let (writer, reader) = ring::open(&end.memory, false)?;
-        Ok(Self::new(end.socket, end.its_waker, end.our_waker, writer, reader))
+        Ok(Self::new(socket, end.its_waker, end.our_waker, writer, reader))
     }
 
     fn new(

@@ -85,8 +85,10 @@ impl IoThread {
         self.call(Command::Listen(id, request, balanced))
     }
 
+    /// Before any connection that is made afterwards: what is told wakes the thread earlier, and is
+    /// done before it accepts.
     pub fn attach(&self, id: WorkerId, server: ServerId) {
-        self.call(Command::Attach(id, server));
+        self.tell(Command::Attach(id, server));
     }
 
     pub fn close(&self, id: WorkerId, server: ServerId) {

@@ -206,29 +206,30 @@ pub enum ToWorker {
     Nudge,
 }
 
-/// First of all, and alone on the socket itself, before the process is started. With it travel the
+/// First of all, and alone on the socket itself, while the process boots. With it travel the
 /// descriptors of the connection socket, the page, the rings, and of what wakes the worker and the
 /// primary; and behind them that of the worker's code, if the primary has it ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello {
     pub advanced: bool,
+    /// How many bytes follow: text that is opaque here.
+    pub text: u32,
 }
 
 impl Hello {
-    pub const SIZE: usize = 2;
+    pub const SIZE: usize = 6;
     pub const FDS: usize = 5;
 
     #[must_use]
     pub fn encode(self) -> [u8; Self::SIZE] {
-        [b'h', u8::from(self.advanced)]
+        let [a, b, c, d] = self.text.to_ne_bytes();
+        [b'h', self.advanced.into(), a, b, c, d]
     }
 
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        match bytes {
-            [b'h', advanced @ (0 | 1)] => Some(Self { advanced: *advanced == 1 }),
-            _ => None,
-        }
+        let &[b'h', advanced @ (0 | 1), a, b, c, d] = bytes else { return None };
+        Some(Self { advanced: advanced == 1, text: u32::from_ne_bytes([a, b, c, d]) })
     }
 }
 
@@ -373,9 +374,10 @@ mod tests {
     #[test]
     fn a_greeting_survives_the_way() {
         for advanced in [true, false] {
-            assert_eq!(Hello::decode(&Hello { advanced }.encode()), Some(Hello { advanced }));
+            let hello = Hello { advanced, text: 70_000 };
+            assert_eq!(Hello::decode(&hello.encode()), Some(hello));
         }
-        assert_eq!(Hello::decode(b"h\x07"), None);
+        assert_eq!(Hello::decode(b"h\x07\0\0\0\0"), None);
     }
 
     #[test]

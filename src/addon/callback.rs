@@ -10,8 +10,8 @@ use std::sync::atomic::AtomicU32;
 
 use napi::JsValue;
 use napi::bindgen_prelude::{
-    Env, FromNapiValue, Function, Result, ToNapiValue, TypeName, Uint32Array, ValidateNapiValue,
-    ValueType, check_status, sys,
+    Env, FromNapiValue, Function, Result, ToNapiValue, TypeName, Uint8Array, Uint32Array,
+    ValidateNapiValue, ValueType, check_status, sys,
 };
 
 use super::event::EventType;
@@ -358,6 +358,14 @@ pub fn shared_number<T: 'static>(
     // SAFETY: it is where it is until `owner` goes, which is when the array does; JavaScript writes
     // it on the thread of `owner`, and what reads it elsewhere does so atomically.
     unsafe { Uint32Array::with_external_data(address, 1, move |_, _| drop(owner)) }
+}
+
+/// Some of the bytes of `owner`, as they are there. JavaScript must not write them.
+pub fn shared_bytes<T: 'static>(owner: Rc<T>, bytes: impl FnOnce(&T) -> &[u8]) -> Uint8Array {
+    let bytes = bytes(&owner);
+    let (address, length) = (bytes.as_ptr().cast_mut(), bytes.len());
+    // SAFETY: they are where they are until `owner` goes, which is when the array does.
+    unsafe { Uint8Array::with_external_data(address, length, move |_, _| drop(owner)) }
 }
 
 /// The event loop of the calling thread.

@@ -13,6 +13,7 @@ pub mod systemd;
 pub mod text;
 pub mod worker;
 mod worker_code;
+pub mod worker_link;
 
 use std::io;
 

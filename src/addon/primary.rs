@@ -1,51 +1,27 @@
-//! The primary's classes: [`Primary`] once per process, a [`WorkerLink`] for each worker.
+//! The primary's class, once per process. `worker_link.rs` has what it is to each worker.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::{Rc, Weak};
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use napi::bindgen_prelude::{Env, Error, Function, Result, Uint8Array};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 
 use super::callback::{Callback, OnEvent};
-use super::channel::Channel;
 use super::endpoint::{Endpoint, OnBroadcast};
-use super::event::Event;
 use super::worker_code::pack;
+use super::worker_link::{WorkerLink, WorkerSocket, connect};
 use super::{other_error, system_error};
 use crate::balancer::Policy;
-use crate::channel::Channel as Core;
 use crate::group::Question;
-use crate::handoff::Handoff;
 use crate::io_thread::IoThread;
 use crate::primary::{Ask, Options};
-use crate::protocol::{Hello, ListenerId, ToPrimary, ToWorker, WorkerId};
-use crate::shared::WorkerPage;
-use crate::sys::fd;
-use crate::sys::memory::{Shared, create_sealable_file, fill_and_seal};
-
-/// What the primary has for a new worker.
-struct Connected {
-    core: Core,
-    page: Shared<WorkerPage>,
-    unborn: Unborn,
-}
-
-/// What there is of a worker for as long as it has no process. To start one holds this process up, so
-/// the I/O thread is told afterwards.
-struct Unborn {
-    /// The end of the channel that the process inherits.
-    child_end: OwnedFd,
-    handoff: Handoff,
-    returns: OwnedFd,
-}
+use crate::protocol::{ListenerId, WorkerId};
+use crate::sys::memory::{create_sealable_file, fill_and_seal};
 
 /// The balancer of this process, with its own thread.
 #[napi]
@@ -111,7 +87,7 @@ impl Primary {
         })
     }
 
-    /// Given to all workers that are opened from now on; see `Greeting.takeCode`. Once.
+    /// Given to all workers that are opened from now on; see `Greeting`. Once.
     #[napi]
     pub fn set_worker_code(&self, source: String, cache: Uint8Array) -> Result<(), String> {
         if let Some(file) = &self.worker_code {
@@ -160,39 +136,35 @@ impl Primary {
         self.balanced.set(balanced);
     }
 
-    /// Makes both ends of what a new worker needs. The channel's other end is to be inherited by
-    /// the process; see [`WorkerLink::child_fd`].
+    /// Makes all that a new worker needs besides its socket, which its process has inherited by now
+    /// and which is taken out of `socket`, and greets it. `resolutions` is for `Greeting`.
     #[napi]
     pub fn open_worker(
         &self,
         env: Env,
         id: u32,
+        socket: &WorkerSocket,
         advanced: bool,
+        resolutions: Option<String>,
         #[napi(ts_arg_type = "(type: EventType, ...said: any[]) => void")] on_event: OnEvent<'_>,
     ) -> Result<WorkerLink, String> {
         let id = WorkerId(id);
         let callback = Callback::new(env, &on_event).map_err(other_error)?;
         let code = self.worker_code.as_ref().filter(|_| self.has_code.get());
-        let Connected { core, page, unborn } =
-            connect(advanced, code).map_err(|error| system_error(&error))?;
-        let channel = Endpoint::new(core, callback);
+        let text = resolutions.unwrap_or_default();
+        let link = socket
+            .take()
+            .and_then(|ends| connect(ends, advanced, &text, code))
+            .and_then(|connected| {
+                let (io, balanced) = (Rc::clone(&self.io), Rc::clone(&self.balanced));
+                WorkerLink::open(env, id, connected, callback, io, balanced)
+            })
+            .map_err(|error| system_error(&error))?;
+        let channel = link.endpoint();
         self.channels.borrow_mut().retain(|_, channel| channel.strong_count() > 0);
-        self.channels.borrow_mut().insert(id, Rc::downgrade(&channel));
+        self.channels.borrow_mut().insert(id, Rc::downgrade(channel));
         channel.set_on_broadcast(pass_on(id, Rc::clone(&self.channels)));
-        let goodbye = Rc::new(Cell::new(false));
-        let control = Control {
-            id,
-            io: Rc::clone(&self.io),
-            balanced: Rc::clone(&self.balanced),
-            goodbye: Rc::clone(&goodbye),
-            channel: Rc::downgrade(&channel),
-        };
-        let on_control = move |payload: &[u8], _: Vec<OwnedFd>| {
-            Ok(control.handle(serde_json::from_slice(payload)?))
-        };
-        channel.start(env, Box::new(on_control)).map_err(|error| system_error(&error))?;
-        let unborn = RefCell::new(Some(unborn));
-        Ok(WorkerLink { id, io: Rc::clone(&self.io), channel, unborn, goodbye, page })
+        Ok(link)
     }
 
     /// Closes the listening sockets that wait for a successor of crashed workers.
@@ -206,21 +178,6 @@ impl Primary {
     pub fn stop(&self) {
         self.io.stop();
     }
-}
-
-/// Makes what a worker and its primary need of each other, and greets the worker.
-fn connect(advanced: bool, code: Option<&File>) -> std::io::Result<Connected> {
-    let (core, end) = Core::create()?;
-    let (sender, receiver) = fd::packet_pair()?;
-    let (page, memory) = Shared::<WorkerPage>::create(c"rust-cluster-worker")?;
-    let fds = [&receiver, &memory, &end.memory, &end.its_waker, &end.our_waker];
-    let fds: Vec<_> = fds.into_iter().map(AsFd::as_fd).chain(code.map(AsFd::as_fd)).collect();
-    let hello = Hello { advanced }.encode();
-    fd::send(core.socket(), &[IoSlice::new(&hello)], &fds)?;
-    let returns = sender.try_clone()?;
-    let ours = Shared::open(&memory)?;
-    let handoff = Handoff::new(sender, receiver, page, Instant::now());
-    Ok(Connected { core, page: ours, unborn: Unborn { child_end: end.socket, handoff, returns } })
 }
 
 /// Passes the messages of the worker `from` on to all others; forgets those that are gone.
@@ -245,131 +202,4 @@ fn ask(function: Function<'_, Connection, ()>) -> Result<Ask> {
         // Fails only while the process ends.
         function.call(question.into(), ThreadsafeFunctionCallMode::NonBlocking);
     }))
-}
-
-/// What a worker's control messages act upon.
-struct Control {
-    id: WorkerId,
-    io: Rc<IoThread>,
-    balanced: Rc<Cell<bool>>,
-    goodbye: Rc<Cell<bool>>,
-    channel: Weak<Endpoint>,
-}
-
-impl Control {
-    fn handle(&self, message: ToPrimary) -> Option<Event> {
-        match message {
-            ToPrimary::Online => Some(Event::Online),
-            ToPrimary::Listen(request) => {
-                let server = request.server;
-                let (answer, socket) = self.io.listen(self.id, request, self.balanced.get())?;
-                let fds: Vec<_> = socket.iter().map(AsFd::as_fd).collect();
-                if let Some(channel) = self.channel.upgrade() {
-                    channel.send_control(&ToWorker::Bound { server, answer }, &fds);
-                }
-                None
-            }
-            ToPrimary::Listening { server, info } => {
-                self.io.attach(self.id, server);
-                Some(Event::Listening { info })
-            }
-            ToPrimary::Close { server } => {
-                self.io.close(self.id, server);
-                None
-            }
-            ToPrimary::Leave => {
-                self.io.leave(self.id);
-                Some(Event::Leaving)
-            }
-            ToPrimary::Goodbye => {
-                self.goodbye.set(true);
-                None
-            }
-        }
-    }
-}
-
-/// The primary's end of one worker.
-#[napi]
-pub struct WorkerLink {
-    id: WorkerId,
-    io: Rc<IoThread>,
-    channel: Rc<Endpoint>,
-    /// Until there is a process.
-    unborn: RefCell<Option<Unborn>>,
-    goodbye: Rc<Cell<bool>>,
-    page: Shared<WorkerPage>,
-}
-
-#[napi]
-impl WorkerLink {
-    /// Changes whenever the worker's event loop turns; see [`WorkerPage::phase`].
-    #[napi(getter)]
-    pub fn turns(&self) -> i64 {
-        i64::try_from(self.page.phase.load(Ordering::Acquire)).unwrap_or(i64::MAX)
-    }
-
-    /// Open connections of the worker's servers, as the worker counts them.
-    #[napi(getter)]
-    pub fn connections(&self) -> u32 {
-        self.page.open_connections.load(Ordering::Relaxed)
-    }
-
-    /// Makes an event loop that waits turn once.
-    #[napi]
-    pub fn nudge(&self) {
-        self.channel.send_control(&ToWorker::Nudge, &[]);
-    }
-
-    /// The descriptor that the worker's process has to inherit; -1 after [`Self::spawned`].
-    #[napi(getter)]
-    pub fn child_fd(&self) -> i32 {
-        self.unborn.borrow().as_ref().map_or(-1, |unborn| unborn.child_end.as_raw_fd())
-    }
-
-    /// The process has inherited its end, or never will: ours of it is closed.
-    #[napi]
-    pub fn spawned(&self) {
-        if let Some(Unborn { handoff, returns, .. }) = self.unborn.take() {
-            self.io.add_worker(self.id, handoff, returns);
-        }
-    }
-
-    #[napi]
-    pub fn channel(&self) -> Channel {
-        Channel::new(Rc::clone(&self.channel))
-    }
-
-    /// The worker gets no more connections, and listeners that were its alone are closed.
-    #[napi]
-    pub fn leave_listeners(&self) {
-        self.io.leave(self.id);
-    }
-
-    /// Tells the worker to close its servers and then the channel.
-    #[napi]
-    pub fn tell_to_leave(&self) {
-        self.channel.send_control(&ToWorker::Leave, &[]);
-    }
-
-    /// Tells the worker that the primary knows that it leaves.
-    #[napi]
-    pub fn acknowledge_leave(&self) {
-        self.channel.send_control(&ToWorker::LeaveAcknowledged, &[]);
-    }
-
-    /// The channel is being closed from this side: that is no crash.
-    #[napi]
-    pub fn goodbye(&self) {
-        self.goodbye.set(true);
-    }
-
-    /// The worker is gone: its unread connections go to others. A listener whose last worker did
-    /// not say goodbye lingers.
-    #[napi]
-    pub fn remove(&self) {
-        if self.unborn.take().is_none() {
-            self.io.remove_worker(self.id, !self.goodbye.get());
-        }
-    }
 }

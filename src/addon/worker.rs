@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
-use napi::bindgen_prelude::{Env, Error, Result, Uint32Array};
+use napi::bindgen_prelude::{Env, Error, Result, Uint8Array, Uint32Array};
 use napi_derive::napi;
 
 use super::callback::{Callback, OnEvent, event_loop, shared_number};
@@ -12,11 +12,10 @@ use super::channel::Channel;
 use super::endpoint::Endpoint;
 use super::event::Event;
 use super::js_error;
-use super::worker_code::{WorkerCode, unpack};
+use super::worker_code::WorkerCode;
 use crate::channel::{Channel as ChannelCore, OtherEnd};
 use crate::protocol::{Hello, ListenRequest, ListenerId, ServerId, Target, ToPrimary, ToWorker};
 use crate::sys::fd;
-use crate::sys::memory::read_file;
 use crate::sys::uv::{Check, Idle, Poll, Prepare};
 use crate::worker::{Taken, Worker as Core};
 
@@ -143,12 +142,13 @@ impl Connections {
     }
 }
 
-/// What the primary wrote before this process was started.
+/// What the primary writes right after it has started this process.
 #[napi]
 pub struct Greeting {
     /// Until there is a [`Worker`] of it.
     ends: RefCell<Option<Ends>>,
-    code: RefCell<Option<OwnedFd>>,
+    code: Option<WorkerCode>,
+    resolutions: Option<String>,
 }
 
 struct Ends {
@@ -164,27 +164,47 @@ impl Greeting {
     pub fn new(channel_fd: i32) -> Result<Self> {
         let socket = fd::adopt(channel_fd).map_err(|error| js_error(&error))?;
         let unexpected = || Error::from_reason("the primary did not say hello on its channel");
-        let mut buffer = [0; Hello::SIZE];
-        let received =
-            fd::receive(socket.as_fd(), &mut buffer).map_err(|error| js_error(&error))?;
-        let Hello { advanced } = Hello::decode(&buffer[..received.bytes]).ok_or_else(unexpected)?;
+        let receive = |buffer: &mut [u8]| {
+            fd::receive_all(socket.as_fd(), buffer).map_err(|error| js_error(&error))
+        };
+        let mut header = [0; Hello::SIZE];
+        let received = receive(&mut header)?;
+        let Hello { advanced, text } =
+            Hello::decode(&header[..received.bytes]).ok_or_else(unexpected)?;
+        let mut resolutions = vec![0; text as usize];
+        let text = receive(&mut resolutions)?.bytes;
+        resolutions.truncate(text);
         let mut fds = received.fds;
         let code = if fds.len() > Hello::FDS { fds.pop() } else { None };
+        // Without it the worker reads the code from where it is installed.
+        let code = code.and_then(WorkerCode::open);
         let [connections, page, memory, its_waker, our_waker] =
             <[OwnedFd; Hello::FDS]>::try_from(fds).map_err(|_| unexpected())?;
         let connections = Core::new(connections, &page).map_err(|error| js_error(&error))?;
         // Named by the primary: its own is the other one here.
-        let end = OtherEnd { socket, memory, its_waker, our_waker };
-        let channel = ChannelCore::open(end).map_err(|error| js_error(&error))?;
+        let end = OtherEnd { memory, its_waker, our_waker };
+        let channel = ChannelCore::open(socket, end).map_err(|error| js_error(&error))?;
         let ends = Ends { advanced, connections, channel };
-        Ok(Self { ends: RefCell::new(Some(ends)), code: RefCell::new(code) })
+        let resolutions = String::from_utf8(resolutions).ok().filter(|text| !text.is_empty());
+        Ok(Self { ends: RefCell::new(Some(ends)), code, resolutions })
     }
 
-    /// What the primary was told by `setWorkerCode`, once; null if that was nothing.
-    #[napi]
-    pub fn take_code(&self) -> Option<WorkerCode> {
-        // Should that fail, the worker reads the code from where it is installed.
-        unpack(read_file(self.code.take()?).ok()?)
+    /// What the primary gave to `openWorker`.
+    #[napi(getter)]
+    pub fn resolutions(&self) -> Option<&str> {
+        self.resolutions.as_deref()
+    }
+
+    /// The script that the primary was given by `setWorkerCode`; null if that was none.
+    #[napi(getter)]
+    pub fn source(&self) -> Option<&str> {
+        self.code.as_ref()?.source()
+    }
+
+    /// V8's cache of it. Not to be written.
+    #[napi(getter)]
+    pub fn cache(&self) -> Option<Uint8Array> {
+        Some(self.code.as_ref()?.cache())
     }
 }
 

@@ -3,8 +3,9 @@ use super::*;
 use std::os::fd::AsRawFd;
 
 fn pair() -> (Channel, Channel) {
-    let (a, end) = Channel::create().unwrap();
-    (a, Channel::open(end).unwrap())
+    let (ours, theirs) = fd::stream_pair().unwrap();
+    let (a, end) = Channel::create(ours).unwrap();
+    (a, Channel::open(theirs, end).unwrap())
 }
 
 /// A frame that has arrived: kind, payload, number of descriptors.

@@ -6,12 +6,11 @@ use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
 
 /// A type whose every bit pattern is valid and that is only changed through atomics.
 ///
@@ -48,6 +47,7 @@ impl<T: Shareable> Shared<T> {
         // SAFETY: a new mapping of a file that is long enough; it overlaps nothing of ours.
         let address =
             unsafe { mmap(None, Self::LENGTH, READ_WRITE, MapFlags::MAP_SHARED, fd, at)? };
+        keep_out_of_forks(address, Self::LENGTH);
         Ok(Self { address, kind: PhantomData })
     }
 }
@@ -74,12 +74,56 @@ pub fn fill_and_seal(mut file: &File, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// All that is in a file. Its position, which processes share, stays where it is.
-pub fn read_file(fd: OwnedFd) -> io::Result<Vec<u8>> {
-    let file = File::from(fd);
-    let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, 0)?;
-    Ok(bytes)
+/// The bytes of a [sealed](fill_and_seal) file, not copied.
+pub struct Sealed {
+    address: NonNull<core::ffi::c_void>,
+    length: NonZeroUsize,
+}
+
+impl Sealed {
+    /// `InvalidData` for a file that is empty, or that somebody can change. `fd` may be closed
+    /// afterwards.
+    pub fn open(fd: impl AsFd) -> io::Result<Self> {
+        let seals = fcntl(fd.as_fd(), FcntlArg::F_GET_SEALS)?;
+        if !SealFlag::from_bits_truncate(seals).contains(UNCHANGING) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let length = usize::try_from(nix::sys::stat::fstat(fd.as_fd())?.st_size)
+            .ok()
+            .and_then(NonZeroUsize::new)
+            .ok_or(io::ErrorKind::InvalidData)?;
+        // SAFETY: a new mapping of a file that stays as long as it is; it overlaps nothing of ours.
+        let address =
+            unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, fd, 0)? };
+        keep_out_of_forks(address, length);
+        Ok(Self { address, length })
+    }
+}
+
+const UNCHANGING: SealFlag = SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_WRITE);
+
+impl Deref for Sealed {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: mapped until drop, and sealed, so nobody changes it.
+        unsafe { std::slice::from_raw_parts(self.address.cast().as_ptr(), self.length.get()) }
+    }
+}
+
+impl Drop for Sealed {
+    fn drop(&mut self) {
+        // SAFETY: exactly what `open` mapped; no reference outlives `self`.
+        let _ = unsafe { munmap(self.address, self.length.get()) };
+    }
+}
+
+/// A process that this one starts is a copy of it until it becomes another program. That has no use
+/// for the mapping, and with each one to copy and to remove again it takes longer to start.
+fn keep_out_of_forks(address: NonNull<core::ffi::c_void>, length: NonZeroUsize) {
+    // SAFETY: our own mapping; nothing changes for this process.
+    // Should it fail, then it is copied.
+    let _ = unsafe { madvise(address, length.get(), MmapAdvise::MADV_DONTFORK) };
 }
 
 /// `offset` as mmap(2) wants it. A file that ends too early would make reads raise SIGBUS.
@@ -137,6 +181,7 @@ impl Mirror {
             // SAFETY: replaces one half of the addresses reserved above, which nobody uses yet.
             unsafe { mmap(Some(start), length, READ_WRITE, flags, &fd, at)? };
         }
+        keep_out_of_forks(address, both);
         Ok(mirror)
     }
 
@@ -174,3 +219,36 @@ impl Drop for Mirror {
 
 // SAFETY: the mapping belongs to the process, not to a thread.
 unsafe impl Send for Mirror {}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    #[repr(C)]
+    struct Number(AtomicU32);
+
+    // SAFETY: `repr(C)`, an atomic, and zero is valid.
+    unsafe impl Shareable for Number {}
+
+    /// Whether smaps, see proc(5), says `dc` of the mapping: «do not copy area on fork».
+    fn is_kept_out_of_forks(address: NonNull<core::ffi::c_void>) -> bool {
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let of_it = smaps.split_once(&format!("\n{:x}-", address.addr())).unwrap().1;
+        let flags = of_it.lines().find_map(|line| line.strip_prefix("VmFlags:")).unwrap();
+        flags.split_whitespace().any(|flag| flag == "dc")
+    }
+
+    #[test]
+    fn a_process_that_is_started_gets_no_copy_of_a_mapping() {
+        let (number, file) = Shared::<Number>::create(c"rust-cluster-test").unwrap();
+        assert!(is_kept_out_of_forks(number.address));
+        drop(file);
+        let length = NonZeroUsize::new(4096).unwrap();
+        let file = create_file(c"rust-cluster-test", length.get()).unwrap();
+        let mirror = Mirror::open(&file, 0, length).unwrap();
+        assert!(is_kept_out_of_forks(mirror.address));
+        assert!(is_kept_out_of_forks(mirror.address.map_addr(|at| at.saturating_add(4096))));
+    }
+}
