@@ -4,11 +4,12 @@
 // has changed one, this says which.
 
 const assert = require('node:assert/strict');
-const { spawn } = require('node:child_process');
+const { ChildProcess, spawn } = require('node:child_process');
 const dgram = require('node:dgram');
 const { once } = require('node:events');
 const http = require('node:http');
 const net = require('node:net');
+const os = require('node:os');
 const path = require('node:path');
 const { after, describe, test } = require('node:test');
 const tls = require('node:tls');
@@ -258,6 +259,16 @@ describe('a child process', () => {
     const close = once(child, 'close');
     internals.channelEnded(child);
     assert.deepEqual(await close, [0, null]);
+  });
+
+  test('that could not be started says so and is dead; what is sent to it reaches nobody', async () => {
+    const child = new ChildProcess();
+    Object.assign(child, { spawnfile: 'file', spawnargs: ['file'] });
+    internals.failToStart(child, -os.constants.errno.EMFILE);
+    assert.equal(child.kill(), false);
+    const [error] = await once(child, 'error');
+    assert.deepEqual([error.code, error.syscall, error.path], ['EMFILE', 'spawn file', 'file']);
+    assert.deepEqual([child.exitCode, child.kill()], [-os.constants.errno.EMFILE, false]);
   });
 
   test('may hide some of its arguments', async () => {

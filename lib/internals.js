@@ -23,6 +23,7 @@ module.exports = {
   detachSocket,
   dgramHandle,
   expectChannelEnd,
+  failToStart,
   channelEnded,
   handleOf,
   isDgramSocket,
@@ -321,6 +322,19 @@ function channelEnded(/** @type {any} */ child) {
   if (child._closesGot === child._closesNeeded) {
     child.emit('close', child.exitCode, child.signalCode);
   }
+}
+
+/** «No such process», see kill(2). */
+const UV_ESRCH = -3;
+
+/**
+ * Makes it a process that could not be started, for the reason `errno` (negative): it says so in the
+ * next tick. Until then it has no number, so what is sent to it must reach nobody.
+ */
+function failToStart(/** @type {any} */ child, /** @type {number} */ errno) {
+  const handle = child._handle ?? missing('the handle of a ChildProcess');
+  handle.kill = () => UV_ESRCH;
+  process.nextTick(() => handle.onexit(errno, ''));
 }
 
 /** Takes our own arguments out of what the child says it was started with. */

@@ -148,9 +148,7 @@ function validPort(port) {
  */
 function failedChild({ code }) {
   const child = new /** @type {any} */ (ChildProcess)();
-  const errno = /** @type {any} */ (os.constants.errno)[code];
-  const error = errors.system(-errno, `spawn ${process.execPath}`);
-  Object.assign(error, { path: process.execPath, spawnargs: [] });
-  process.nextTick(() => child.emit('error', error));
+  Object.assign(child, { spawnfile: process.execPath, spawnargs: [process.execPath] });
+  internals.failToStart(child, -(/** @type {any} */ (os.constants.errno)[code]));
   return child;
 }

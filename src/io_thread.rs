@@ -85,8 +85,8 @@ impl IoThread {
         self.call(Command::Listen(id, request, balanced))
     }
 
-    /// Before any connection that is made afterwards: what is told wakes the thread earlier, and is
-    /// done before it accepts.
+    /// Not waited for: unless the thread is busy right now, what is told wakes it before a connection
+    /// does that is made afterwards, and is done before it accepts that.
     pub fn attach(&self, id: WorkerId, server: ServerId) {
         self.tell(Command::Attach(id, server));
     }

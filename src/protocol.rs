@@ -209,27 +209,30 @@ pub enum ToWorker {
 /// First of all, and alone on the socket itself, while the process boots. With it travel the
 /// descriptors of the connection socket, the page, the rings, and of what wakes the worker and the
 /// primary; and behind them that of the worker's code, if the primary has it ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
     pub advanced: bool,
-    /// How many bytes follow: text that is opaque here.
-    pub text: u32,
+    /// Opaque here.
+    pub text: String,
 }
 
 impl Hello {
-    pub const SIZE: usize = 6;
+    /// A stream socket divides nothing of this size.
+    pub const MAX_SIZE: usize = 16 * 1024;
     pub const FDS: usize = 5;
 
-    #[must_use]
-    pub fn encode(self) -> [u8; Self::SIZE] {
-        let [a, b, c, d] = self.text.to_ne_bytes();
-        [b'h', self.advanced.into(), a, b, c, d]
+    /// Without the text if it is too long.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![b'H', self.advanced.into()];
+        if self.text.len() <= Self::MAX_SIZE - bytes.len() {
+            bytes.extend_from_slice(self.text.as_bytes());
+        }
+        bytes
     }
 
-    #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let &[b'h', advanced @ (0 | 1), a, b, c, d] = bytes else { return None };
-        Some(Self { advanced: advanced == 1, text: u32::from_ne_bytes([a, b, c, d]) })
+        let &[b'H', advanced @ (0 | 1), ref text @ ..] = bytes else { return None };
+        Some(Self { advanced: advanced == 1, text: str::from_utf8(text).ok()?.to_owned() })
     }
 }
 
@@ -373,11 +376,11 @@ mod tests {
 
     #[test]
     fn a_greeting_survives_the_way() {
-        for advanced in [true, false] {
-            let hello = Hello { advanced, text: 70_000 };
-            assert_eq!(Hello::decode(&hello.encode()), Some(hello));
+        let hello = |length| Hello { advanced: true, text: "t".repeat(length) };
+        for (length, arrives) in [(0, 0), (9, 9), (Hello::MAX_SIZE, 0)] {
+            assert_eq!(Hello::decode(&hello(length).encode()), Some(hello(arrives)));
         }
-        assert_eq!(Hello::decode(b"h\x07\0\0\0\0"), None);
+        assert_eq!(Hello::decode(b"H\x07"), None);
     }
 
     #[test]

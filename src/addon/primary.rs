@@ -154,7 +154,7 @@ impl Primary {
         let text = resolutions.unwrap_or_default();
         let link = socket
             .take()
-            .and_then(|ends| connect(ends, advanced, &text, code))
+            .and_then(|ends| connect(ends, advanced, text, code))
             .and_then(|connected| {
                 let (io, balanced) = (Rc::clone(&self.io), Rc::clone(&self.balanced));
                 WorkerLink::open(env, id, connected, callback, io, balanced)

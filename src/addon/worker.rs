@@ -164,16 +164,11 @@ impl Greeting {
     pub fn new(channel_fd: i32) -> Result<Self> {
         let socket = fd::adopt(channel_fd).map_err(|error| js_error(&error))?;
         let unexpected = || Error::from_reason("the primary did not say hello on its channel");
-        let receive = |buffer: &mut [u8]| {
-            fd::receive_all(socket.as_fd(), buffer).map_err(|error| js_error(&error))
-        };
-        let mut header = [0; Hello::SIZE];
-        let received = receive(&mut header)?;
+        let mut buffer = vec![0; Hello::MAX_SIZE];
+        let received =
+            fd::receive_first(socket.as_fd(), &mut buffer).map_err(|error| js_error(&error))?;
         let Hello { advanced, text } =
-            Hello::decode(&header[..received.bytes]).ok_or_else(unexpected)?;
-        let mut resolutions = vec![0; text as usize];
-        let text = receive(&mut resolutions)?.bytes;
-        resolutions.truncate(text);
+            Hello::decode(&buffer[..received.bytes]).ok_or_else(unexpected)?;
         let mut fds = received.fds;
         let code = if fds.len() > Hello::FDS { fds.pop() } else { None };
         // Without it the worker reads the code from where it is installed.
@@ -185,7 +180,7 @@ impl Greeting {
         let end = OtherEnd { memory, its_waker, our_waker };
         let channel = ChannelCore::open(socket, end).map_err(|error| js_error(&error))?;
         let ends = Ends { advanced, connections, channel };
-        let resolutions = String::from_utf8(resolutions).ok().filter(|text| !text.is_empty());
+        let resolutions = (!text.is_empty()).then_some(text);
         Ok(Self { ends: RefCell::new(Some(ends)), code, resolutions })
     }
 

@@ -72,7 +72,7 @@ pub struct Connected {
 pub fn connect(
     (ours, _theirs): (OwnedFd, OwnedFd),
     advanced: bool,
-    text: &str,
+    text: String,
     code: Option<&File>,
 ) -> io::Result<Connected> {
     let (core, end) = Core::create(ours)?;
@@ -80,9 +80,10 @@ pub fn connect(
     let (page, memory) = Shared::<WorkerPage>::create(c"rust-cluster-worker")?;
     let fds = [&receiver, &memory, &end.memory, &end.its_waker, &end.our_waker];
     let fds: Vec<_> = fds.into_iter().map(AsFd::as_fd).chain(code.map(AsFd::as_fd)).collect();
-    let length = u32::try_from(text.len()).map_err(io::Error::other)?;
-    let hello = Hello { advanced, text: length }.encode();
-    fd::send(core.socket(), &[IoSlice::new(&hello), IoSlice::new(text.as_bytes())], &fds)?;
+    let hello = Hello { advanced, text }.encode();
+    if fd::send(core.socket(), &[IoSlice::new(&hello)], &fds)? < hello.len() {
+        return Err(io::ErrorKind::WriteZero.into());
+    }
     let returns = sender.try_clone()?;
     let ours = Shared::open(&memory)?;
     let handoff = Handoff::new(sender, receiver, page, Instant::now());
@@ -161,8 +162,9 @@ impl WorkerLink {
     /// The worker gets no more connections, and listeners that were its alone are closed.
     #[napi]
     pub fn leave_listeners(&self) {
-        self.newcomer.take();
-        self.io.leave(self.id);
+        if self.newcomer.take().is_none() {
+            self.io.leave(self.id);
+        }
     }
 
     /// Tells the worker to close its servers and then the channel.
@@ -236,8 +238,9 @@ impl Control {
                 None
             }
             ToPrimary::Leave => {
-                self.newcomer.take();
-                self.io.leave(self.id);
+                if self.newcomer.take().is_none() {
+                    self.io.leave(self.id);
+                }
                 Some(Event::Leaving)
             }
             ToPrimary::Goodbye => {

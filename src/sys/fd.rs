@@ -174,26 +174,16 @@ pub fn send(
     }
 }
 
-/// Receives as many bytes as `buffer` has, and what comes with them. Waits for them: only for what
-/// is on its way. Fewer bytes if the other end is closed.
-pub fn receive_all(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
-    let mut received = Received::default();
-    while received.bytes < buffer.len() {
+/// As [`receive`], but waits until there is something, or the other end is closed.
+pub fn receive_first(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
+    loop {
         let mut polled = [PollFd::new(socket, PollFlags::POLLIN)];
         match nix::poll::poll(&mut polled, PollTimeout::NONE) {
-            Ok(_) => {}
-            Err(Errno::EINTR) => continue,
+            Ok(_) => return receive(socket, buffer),
+            Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-        let part = receive(socket, &mut buffer[received.bytes..])?;
-        if part.bytes == 0 {
-            break;
-        }
-        received.bytes += part.bytes;
-        received.truncated |= part.truncated;
-        received.fds.extend(part.fds);
     }
-    Ok(received)
 }
 
 /// Whether this process has a number left for one more descriptor. [`receive`] would lose it
@@ -256,18 +246,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_in_parts_is_received_with_its_descriptors() {
+    fn what_comes_first_is_waited_for() {
         let (ours, theirs) = stream_pair().unwrap();
-        send(ours.as_fd(), &[IoSlice::new(b"he")], &[ours.as_fd()]).unwrap();
         let sender = std::thread::spawn(move || {
-            send(ours.as_fd(), &[IoSlice::new(b"llo, and more")], &[]).unwrap();
+            send(ours.as_fd(), &[IoSlice::new(b"hello")], &[ours.as_fd()]).unwrap();
         });
-        let mut buffer = [0; 5];
-        let received = receive_all(theirs.as_fd(), &mut buffer).unwrap();
-        assert_eq!((&buffer, received.bytes, received.fds.len()), (b"hello", 5, 1));
+        let mut buffer = [0; 20];
+        let received = receive_first(theirs.as_fd(), &mut buffer).unwrap();
+        assert_eq!((received.bytes, received.fds.len()), (5, 1));
         sender.join().unwrap();
         drop(received);
-        let mut rest = [0; 20];
-        assert_eq!(receive_all(theirs.as_fd(), &mut rest).unwrap().bytes, 10, "it has ended");
+        assert_eq!(receive_first(theirs.as_fd(), &mut buffer).unwrap().bytes, 0, "it has ended");
     }
 }

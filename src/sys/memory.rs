@@ -92,9 +92,11 @@ impl Sealed {
             .ok()
             .and_then(NonZeroUsize::new)
             .ok_or(io::ErrorKind::InvalidData)?;
+        // As a private one, because before Linux 6.7 a sealed file had no shared mappings; what is
+        // only read is not copied either way.
         // SAFETY: a new mapping of a file that stays as long as it is; it overlaps nothing of ours.
         let address =
-            unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, fd, 0)? };
+            unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE, fd, 0)? };
         keep_out_of_forks(address, length);
         Ok(Self { address, length })
     }
