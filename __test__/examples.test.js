@@ -25,7 +25,8 @@ for (const name of SERVERS) {
     const { url, workers } = await listening(example);
 
     const seen = new Set();
-    for (let i = 0; i < 4 * WORKERS; i++) seen.add(workerIn(await ask(url)));
+    // What start.js asks by itself at the same time may be all that one of them comes to.
+    while (seen.size < WORKERS) seen.add(workerIn(await ask(url)));
     assert.deepEqual(seen, new Set(workers.map(({ id }) => id)));
 
     example.ctrlC();
