@@ -305,6 +305,7 @@ class Channel {
       return;
     }
     if (!this.#target.channel) {
+      // Too rare to be loaded by each worker.
       require('fs').closeSync(fd);
       return;
     }

@@ -143,6 +143,7 @@ function askForServer(owner, options, reply) {
     return;
   }
   const isPipe = port < 0 && typeof address === 'string';
+  // Few listen on a pipe, and none of the others needs `path`.
   const target = isPipe ? require('path').resolve(address) : address;
   const key = [target, port, addressType, fd].join(':');
   const index = takeIndex(key);

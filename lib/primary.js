@@ -210,13 +210,13 @@ function fork(env) {
 }
 
 /**
- * A worker without a process, for want of descriptors.
+ * A worker without a process, for want of descriptors. Any other cause is thrown.
  * @param {number} id
  * @param {any} cause
  * @param {import('child_process').ChildProcess} [started] the process that it would have had
  */
 function forkInVain(id, cause, started) {
-  // To kill a process that there is not would be to kill this one and all of its group.
+  // What is sent to a process that could not be started reaches another one, or a whole group.
   if (started?.pid) started.kill('SIGKILL');
   if (!NO_DESCRIPTORS.has(cause.code)) throw cause;
   // One that could not be started says so by itself.

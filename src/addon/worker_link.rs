@@ -20,7 +20,7 @@ use super::system_error;
 use crate::channel::Channel as Core;
 use crate::handoff::Handoff;
 use crate::io_thread::IoThread;
-use crate::protocol::{Hello, ToPrimary, ToWorker, WorkerId};
+use crate::protocol::{Bound, Hello, ListenRequest, ToPrimary, ToWorker, WorkerId};
 use crate::shared::WorkerPage;
 use crate::sys::fd;
 use crate::sys::memory::Shared;
@@ -93,9 +93,7 @@ pub fn connect(
 /// The primary's end of one worker.
 #[napi]
 pub struct WorkerLink {
-    id: WorkerId,
-    newcomer: Rc<RefCell<Option<Newcomer>>>,
-    io: Rc<IoThread>,
+    place: Rc<Place>,
     channel: Rc<Endpoint>,
     goodbye: Rc<Cell<bool>>,
     page: Shared<WorkerPage>,
@@ -113,11 +111,10 @@ impl WorkerLink {
     ) -> io::Result<Self> {
         let channel = Endpoint::new(core, callback);
         let goodbye = Rc::new(Cell::new(false));
-        let newcomer = Rc::new(RefCell::new(Some(Newcomer { handoff, returns })));
+        let newcomer = RefCell::new(Some(Newcomer { handoff, returns }));
+        let place = Rc::new(Place { id, io, newcomer });
         let control = Control {
-            id,
-            newcomer: Rc::clone(&newcomer),
-            io: Rc::clone(&io),
+            place: Rc::clone(&place),
             balanced,
             goodbye: Rc::clone(&goodbye),
             channel: Rc::downgrade(&channel),
@@ -126,7 +123,7 @@ impl WorkerLink {
             Ok(control.handle(serde_json::from_slice(payload)?))
         };
         channel.start(env, Box::new(on_control))?;
-        Ok(Self { id, newcomer, io, channel, goodbye, page })
+        Ok(Self { place, channel, goodbye, page })
     }
 
     pub fn endpoint(&self) -> &Rc<Endpoint> {
@@ -162,9 +159,7 @@ impl WorkerLink {
     /// The worker gets no more connections, and listeners that were its alone are closed.
     #[napi]
     pub fn leave_listeners(&self) {
-        if self.newcomer.take().is_none() {
-            self.io.leave(self.id);
-        }
+        self.place.leave();
     }
 
     /// Tells the worker to close its servers and then the channel.
@@ -189,25 +184,49 @@ impl WorkerLink {
     /// not say goodbye lingers.
     #[napi]
     pub fn remove(&self) {
-        if self.newcomer.take().is_none() {
-            self.io.remove_worker(self.id, !self.goodbye.get());
-        }
+        self.place.remove(!self.goodbye.get());
     }
 }
 
-/// What the I/O thread is told of a worker when that listens for the first time. None of it if it
-/// leaves before: then it can open nothing any more. While a process boots the thread shall not take
-/// a CPU from it.
+/// A worker's place in the balancer. The I/O thread hears of it when the worker listens for the first
+/// time: while its process boots the thread shall not take a CPU from it.
+struct Place {
+    id: WorkerId,
+    io: Rc<IoThread>,
+    /// What the thread is to be told. If the worker leaves before, nothing, so that it can open nothing
+    /// any more.
+    newcomer: RefCell<Option<Newcomer>>,
+}
+
 struct Newcomer {
     handoff: Handoff,
     returns: OwnedFd,
 }
 
+impl Place {
+    fn listen(&self, request: ListenRequest, balanced: bool) -> Option<(Bound, Option<OwnedFd>)> {
+        if let Some(Newcomer { handoff, returns }) = self.newcomer.take() {
+            self.io.add_worker(self.id, handoff, returns);
+        }
+        self.io.listen(self.id, request, balanced)
+    }
+
+    fn leave(&self) {
+        if self.newcomer.take().is_none() {
+            self.io.leave(self.id);
+        }
+    }
+
+    fn remove(&self, crashed: bool) {
+        if self.newcomer.take().is_none() {
+            self.io.remove_worker(self.id, crashed);
+        }
+    }
+}
+
 /// What a worker's control messages act upon.
 struct Control {
-    id: WorkerId,
-    newcomer: Rc<RefCell<Option<Newcomer>>>,
-    io: Rc<IoThread>,
+    place: Rc<Place>,
     balanced: Rc<Cell<bool>>,
     goodbye: Rc<Cell<bool>>,
     channel: Weak<Endpoint>,
@@ -218,11 +237,8 @@ impl Control {
         match message {
             ToPrimary::Online => Some(Event::Online),
             ToPrimary::Listen(request) => {
-                if let Some(Newcomer { handoff, returns }) = self.newcomer.take() {
-                    self.io.add_worker(self.id, handoff, returns);
-                }
                 let server = request.server;
-                let (answer, socket) = self.io.listen(self.id, request, self.balanced.get())?;
+                let (answer, socket) = self.place.listen(request, self.balanced.get())?;
                 let fds: Vec<_> = socket.iter().map(AsFd::as_fd).collect();
                 if let Some(channel) = self.channel.upgrade() {
                     channel.send_control(&ToWorker::Bound { server, answer }, &fds);
@@ -230,17 +246,15 @@ impl Control {
                 None
             }
             ToPrimary::Listening { server, info } => {
-                self.io.attach(self.id, server);
+                self.place.io.attach(self.place.id, server);
                 Some(Event::Listening { info })
             }
             ToPrimary::Close { server } => {
-                self.io.close(self.id, server);
+                self.place.io.close(self.place.id, server);
                 None
             }
             ToPrimary::Leave => {
-                if self.newcomer.take().is_none() {
-                    self.io.leave(self.id);
-                }
+                self.place.leave();
                 Some(Event::Leaving)
             }
             ToPrimary::Goodbye => {
