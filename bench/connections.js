@@ -12,10 +12,10 @@ const { cpuTime } = require('./lib/cpu');
 const { generator, keepAliveGenerator, load, saturate, startLoad } = require('./lib/generator');
 const { parse } = require('./lib/options');
 const { Program } = require('./lib/program');
-const { quantile } = require('./lib/rounds');
 const { main } = require('./lib/suite');
 
 /** @typedef {import('./lib/options').Options} Options */
+/** @typedef {import('./lib/rounds').Session} Session */
 /** @typedef {import('./lib/suite').Scenario} Scenario */
 
 const CLIENTS = 64;
@@ -42,7 +42,8 @@ function scenarios({ node, quick }) {
       name: 'keep-alive',
       title: `Requests on ${CLIENTS} connections that stay open, 2 workers (${keepAliveGenerator})`,
       variants: ['builtin', 'ours'],
-      sample: (variant) => keptAlive(node, variant, seconds),
+      turns: quick ? 1 : 3,
+      open: (variant) => keptAlive(node, variant, seconds),
       lines: [
         { metric: 'rate', label: 'requests/s', goal: { atLeast: 0.97 } },
         { metric: 'workers', label: 'workers, µs CPU per request' },
@@ -52,14 +53,16 @@ function scenarios({ node, quick }) {
       name: 'fork',
       title: "From fork() to 'listening'",
       variants: ['builtin', 'ours'],
-      sample: (variant) => forkTime(node, variant, quick ? 4 : 12),
+      turns: quick ? 4 : 12,
+      open: (variant) => forks(node, variant),
       lines: [{ metric: 'time', label: 'milliseconds', goal: { atMost: 1.03 } }],
     },
     {
       name: 'paced',
       title: 'A fresh connection at 1500 a second, 2 workers',
       variants: ['builtin', 'ours'],
-      sample: (variant) => paced(node, variant, seconds + 1),
+      turns: quick ? 1 : 3,
+      open: (variant) => paced(node, variant, seconds + 1),
       lines: [
         { metric: 'p50', label: 'p50, ms', goal: { atMost: 0.75 } },
         { metric: 'p99', label: 'p99, ms', goal: { atMost: 1 } },
@@ -127,12 +130,26 @@ function crowd(/** @type {boolean} */ quick) {
  * @param {(server: InstanceType<typeof Program>, port: number, pids: number[]) => Promise<T>} measure
  */
 async function withServer(node, settings, measure) {
-  const server = new Program(node, 'server.js', settings);
+  const { server, port, pids } = await start(node, settings);
   try {
-    const { port, pids } = await server.answer();
     return await measure(server, port, pids);
   } finally {
     await server.stop();
+  }
+}
+
+/**
+ * @param {string} node
+ * @param {{ variant: string, workers: number }} settings
+ * @returns {Promise<{ server: InstanceType<typeof Program>, port: number, pids: number[] }>}
+ */
+async function start(node, settings) {
+  const server = new Program(node, 'server.js', settings);
+  try {
+    return { server, ...(await server.answer()) };
+  } catch (error) {
+    await server.stop();
+    throw error;
   }
 }
 
@@ -174,40 +191,41 @@ function saturation(node, variant, { workers, idle, seconds }) {
   });
 }
 
-function keptAlive(
+/** @returns {Promise<Session>} */
+async function keptAlive(
   /** @type {string} */ node,
   /** @type {string} */ variant,
   /** @type {number} */ seconds,
 ) {
-  return withServer(node, { variant, workers: 2 }, async (server, port, pids) => {
-    await saturate(port, CLIENTS, WARM_UP, true);
-    const result = await withCpu(server, pids, () => saturate(port, CLIENTS, seconds, true));
-    return { ...result, rate: result.requests / result.seconds };
-  });
+  const { server, port, pids } = await start(node, { variant, workers: 2 });
+  await saturate(port, CLIENTS, WARM_UP, true);
+  return {
+    close: () => server.stop(),
+    sample: async () => {
+      const result = await withCpu(server, pids, () => saturate(port, CLIENTS, seconds, true));
+      return { ...result, rate: result.requests / result.seconds };
+    },
+  };
 }
 
-function forkTime(
-  /** @type {string} */ node,
-  /** @type {string} */ variant,
-  /** @type {number} */ count,
-) {
-  return withServer(node, { variant, workers: 1 }, async (server) => {
-    /** @type {number[]} */
-    const times = await server.ask({ what: 'fork', count });
-    times.sort((a, b) => a - b);
-    return { time: quantile(times, 0.5) };
-  });
+/** @returns {Promise<Session>} */
+async function forks(/** @type {string} */ node, /** @type {string} */ variant) {
+  const { server } = await start(node, { variant, workers: 1 });
+  return { close: () => server.stop(), sample: () => server.ask({ what: 'fork' }) };
 }
 
-function paced(
+/** @returns {Promise<Session>} */
+async function paced(
   /** @type {string} */ node,
   /** @type {string} */ variant,
   /** @type {number} */ seconds,
 ) {
-  return withServer(node, { variant, workers: 2 }, async (server, port, pids) => {
-    await saturate(port, CLIENTS, WARM_UP, false);
-    return withCpu(server, pids, () => load({ mode: 'paced', port, rate: 1500, seconds }));
-  });
+  const { server, port, pids } = await start(node, { variant, workers: 2 });
+  await saturate(port, CLIENTS, WARM_UP, false);
+  return {
+    close: () => server.stop(),
+    sample: () => withCpu(server, pids, () => load({ mode: 'paced', port, rate: 1500, seconds })),
+  };
 }
 
 /** Fresh connections a second while something is blocked: few enough to disturb nothing. */

@@ -2,9 +2,9 @@
 
 /** Figures next to their goals: as rows for the JSON file, and as a table to read. */
 
-const { ratio, summary } = require('./rounds');
+const { figure, ratio } = require('./rounds');
 
-/** @typedef {import('./rounds').Metrics} Metrics */
+/** @typedef {import('./rounds').Round} Round */
 /** @typedef {import('./rounds').Summary} Summary */
 
 /**
@@ -38,19 +38,19 @@ const OURS = 'ours';
 
 /**
  * @param {Line[]} lines
- * @param {Map<string, Metrics[]>} samples
+ * @param {Map<string, Round[]>} samples
  * @returns {Row[]}
  */
 function rows(lines, samples) {
   const [first] = samples.keys();
   return lines.map(({ label, metric, against = first, goal }) => {
     const figures = Object.fromEntries(
-      Array.from(samples, ([variant, all]) => [variant, summary(all.map((one) => one[metric]))]),
+      Array.from(samples, ([variant, rounds]) => [variant, figure(rounds, metric)]),
     );
     const of = (/** @type {string} */ variant) => samples.get(variant) ?? [];
     const compared = ratio(of(OURS), of(against), metric);
-    const figure = goal?.absolute ? figures[OURS].median : compared.median;
-    const met = goal && meets(goal, figure);
+    const judged = goal?.absolute ? figures[OURS].median : compared.median;
+    const met = goal && meets(goal, judged);
     return { label, metric, against, figures, ratio: compared, goal, met };
   });
 }

@@ -3,7 +3,15 @@
 /** Measuring several sides in turns, and what comes out of it. */
 
 /** @typedef {Record<string, number>} Metrics */
+
+/** What one side gave in one round: an entry for each turn. @typedef {Metrics[]} Round */
 /** @typedef {{ median: number, min: number, max: number }} Summary */
+
+/**
+ * @typedef {object} Session one variant, up
+ * @property {() => Promise<Metrics>} sample
+ * @property {() => Promise<void>} close
+ */
 
 /**
  * Measures all variants once in each round, beginning with another one every time, so that what
@@ -13,25 +21,97 @@
  * @param {string[]} what.variants
  * @param {number} what.rounds
  * @param {(variant: string) => Promise<Metrics>} what.sample
- * @returns {Promise<Map<string, Metrics[]>>} by variant, one entry for each round
+ * @returns {Promise<Map<string, Round[]>>} by variant
  */
 async function alternate({ label, variants, rounds, sample }) {
-  const samples = new Map(variants.map((variant) => [variant, /** @type {Metrics[]} */ ([])]));
+  const samples = emptyFor(variants);
   for (let round = 0; round < rounds; round++) {
-    for (let turn = 0; turn < variants.length; turn++) {
-      const variant = variants[(round + turn) % variants.length];
+    for (const variant of rotated(variants, round)) {
       progress(`${label}: round ${round + 1} of ${rounds}, ${variant}`);
-      samples.get(variant)?.push(await sample(variant));
+      samples.get(variant)?.push([await sample(variant)]);
     }
   }
   progress('');
   return samples;
 }
 
+/**
+ * For differences that are smaller than what the machine changes from one program's run to the
+ * next: all variants are up at once in each round, and are measured `turns` times each, in turns.
+ * @param {object} what
+ * @param {string} what.label
+ * @param {string[]} what.variants
+ * @param {number} what.rounds
+ * @param {number} what.turns
+ * @param {(variant: string) => Promise<Session>} what.open
+ * @returns {Promise<Map<string, Round[]>>} by variant
+ */
+async function alternateSideBySide({ label, variants, rounds, turns, open }) {
+  const samples = emptyFor(variants);
+  for (let round = 0; round < rounds; round++) {
+    /** @type {Map<string, Session>} */
+    const sessions = new Map();
+    try {
+      for (const variant of rotated(variants, round)) sessions.set(variant, await open(variant));
+      for (const all of samples.values()) all.push([]);
+      for (let turn = 0; turn < turns; turn++) {
+        progress(`${label}: round ${round + 1} of ${rounds}, turn ${turn + 1} of ${turns}`);
+        for (const [variant, { sample }] of rotated([...sessions], turn)) {
+          samples.get(variant)?.[round].push(await sample());
+        }
+      }
+    } finally {
+      for (const session of sessions.values()) await session.close();
+    }
+  }
+  progress('');
+  return samples;
+}
+
+/** @param {string[]} variants */
+function emptyFor(variants) {
+  return new Map(variants.map((variant) => [variant, /** @type {Round[]} */ ([])]));
+}
+
+/**
+ * Beginning with another one each time.
+ * @template T
+ * @param {T[]} all
+ * @param {number} by
+ */
+function rotated(all, by) {
+  const first = by % all.length;
+  return [...all.slice(first), ...all.slice(0, first)];
+}
+
+/** One side's figure, by rounds. @param {Round[]} rounds @param {string} metric */
+function figure(rounds, metric) {
+  return summary(rounds.map((turns) => median(turns.map((metrics) => metrics[metric]))));
+}
+
+/**
+ * One side's figure divided by the other's of the same turn, by rounds.
+ * @param {Round[]} ours
+ * @param {Round[]} theirs
+ * @param {string} metric
+ */
+function ratio(ours, theirs, metric) {
+  const divided = (/** @type {number} */ round) =>
+    ours[round].map((metrics, turn) => metrics[metric] / theirs[round][turn][metric]);
+  return summary(ours.map((_, round) => median(divided(round))));
+}
+
 /** @param {number[]} values @returns {Summary} */
 function summary(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return { median: quantile(sorted, 0.5), min: sorted[0], max: sorted[sorted.length - 1] };
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
+}
+
+/** @param {number[]} values */
+function median(values) {
+  return quantile(
+    [...values].sort((a, b) => a - b),
+    0.5,
+  );
 }
 
 /** @param {ArrayLike<number>} sorted @param {number} q between 0 and 1 */
@@ -41,19 +121,9 @@ function quantile(sorted, q) {
   return low + (high - low) * (at - Math.floor(at));
 }
 
-/**
- * One side's figures divided by the other's of the same round.
- * @param {Metrics[]} ours
- * @param {Metrics[]} theirs
- * @param {string} metric
- */
-function ratio(ours, theirs, metric) {
-  return summary(ours.map((metrics, round) => metrics[metric] / theirs[round][metric]));
-}
-
 /** Shows on a terminal what is being done. @param {string} text */
 function progress(text) {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
-module.exports = { alternate, quantile, ratio, summary };
+module.exports = { alternate, alternateSideBySide, figure, quantile, ratio };

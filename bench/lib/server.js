@@ -33,10 +33,10 @@ function primary() {
   for (let n = 0; n < workers; n++) cluster.fork();
 }
 
-/** @param {{ what: string, ms: number, count: number }} message */
-async function command({ what, ms, count }) {
+/** @param {{ what: string, ms: number }} message */
+async function command({ what, ms }) {
   if (what === 'block') block(ms);
-  if (what === 'fork') answer(await forkTimes(count));
+  if (what === 'fork') answer({ time: await forkTime() });
 }
 
 /** @returns {any[]} */
@@ -54,26 +54,20 @@ function stop() {
   process.exit(0);
 }
 
-/**
- * Milliseconds from `fork()` to `'listening'`, one after the other.
- * @param {number} count
- */
-async function forkTimes(count) {
-  const times = [];
-  for (let n = 0; n < count; n++) {
-    const start = process.hrtime.bigint();
-    const forked = cluster.fork();
-    await new Promise((resolve) => {
-      forked.once('listening', resolve);
-    });
-    times.push(Number(process.hrtime.bigint() - start) / 1e6);
-    const gone = new Promise((resolve) => {
-      forked.once('exit', resolve);
-    });
-    forked.process.kill('SIGKILL');
-    await gone;
-  }
-  return times;
+/** Milliseconds from `fork()` to `'listening'`, of a worker that ends right after. */
+async function forkTime() {
+  const start = performance.now();
+  const forked = cluster.fork();
+  await new Promise((resolve) => {
+    forked.once('listening', resolve);
+  });
+  const time = performance.now() - start;
+  const gone = new Promise((resolve) => {
+    forked.once('exit', resolve);
+  });
+  forked.process.kill('SIGKILL');
+  await gone;
+  return time;
 }
 
 function worker() {

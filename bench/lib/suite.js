@@ -7,20 +7,32 @@ const { spawnSync } = require('node:child_process');
 
 const { loadAverage } = require('./cpu');
 const { print, rows } = require('./report');
-const { alternate } = require('./rounds');
+const { alternate, alternateSideBySide } = require('./rounds');
 
 /** @typedef {import('./options').Options} Options */
 /** @typedef {import('./report').Line} Line */
 /** @typedef {import('./report').Row} Row */
 
 /**
- * @typedef {object} Scenario
+ * @typedef {object} About
  * @property {string} name
  * @property {string} title
  * @property {string[]} variants the first is what the others are compared with
- * @property {(variant: string) => Promise<any>} sample its figures
- * @property {Line[]} lines which of them are shown, with their goals
+ * @property {Line[]} lines which figures are shown, with their goals
  */
+
+/**
+ * @typedef {object} OneByOne
+ * @property {(variant: string) => Promise<any>} sample starts it, measures it, ends it
+ */
+
+/**
+ * @typedef {object} SideBySide
+ * @property {(variant: string) => Promise<import('./rounds').Session>} open
+ * @property {number} turns how often each is measured in a round
+ */
+
+/** @typedef {About & (OneByOne | SideBySide)} Scenario */
 
 /** @typedef {{ name: string, title: string, load: number, rows: Row[] }} Result */
 
@@ -72,14 +84,23 @@ function machine(options) {
 async function runAll(scenarios, { rounds }) {
   /** @type {Result[]} */
   const results = [];
-  for (const { name, title, variants, sample, lines } of scenarios) {
-    const samples = await alternate({ label: name, variants, rounds, sample });
+  for (const scenario of scenarios) {
+    const { name, title, lines } = scenario;
+    const samples = await measure(scenario, rounds);
     const load = loadAverage();
     const result = { name, title, load, rows: rows(lines, samples) };
     print(`${title}   [${name}, load average ${load}]`, result.rows);
     results.push(result);
   }
   return results;
+}
+
+/** @param {Scenario} scenario @param {number} rounds */
+function measure(scenario, rounds) {
+  const common = { label: scenario.name, variants: scenario.variants, rounds };
+  return 'open' in scenario
+    ? alternateSideBySide({ ...common, turns: scenario.turns, open: scenario.open })
+    : alternate({ ...common, sample: scenario.sample });
 }
 
 /** @param {Result[]} results */
