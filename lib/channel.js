@@ -57,6 +57,9 @@ function tell(target, message, write) {
  * @property {() => void} [afterEnd] the channel has ended, from whichever side
  */
 
+/** What says that there is nobody at the other end. */
+const GONE = new Set(['EPIPE', 'ECONNRESET', 'ERR_IPC_CHANNEL_CLOSED']);
+
 /** Throws for what cannot be a message. */
 function check(/** @type {unknown} */ message) {
   switch (typeof message) {
@@ -215,14 +218,25 @@ class Channel {
     if (!this.#queue && !this.#target.connected && this.#target.channel) this.#close();
   }
 
-  /** Writes what waited, up to the next handle. */
+  /**
+   * Writes what waited, up to the next handle. If the other end has gone meanwhile, then as if that
+   * had been known already: it is dropped, and only callbacks hear of it.
+   */
   #writeQueue() {
     const waiting = this.#queue ?? [];
     this.#queue = null;
     while (waiting.length > 0 && !this.#queue) {
-      this.#write(/** @type {Item} */ (waiting.shift()));
+      const item = /** @type {Item} */ (waiting.shift());
+      this.#write({ ...item, done: (error) => this.#waited(item, error) });
     }
     if (waiting.length > 0) this.#queue = waiting;
+  }
+
+  /** @param {Item} item @param {any} error */
+  #waited({ done }, error) {
+    const isGone = GONE.has(error?.code);
+    if (done) done(isGone ? errors.channelClosed() : error);
+    else if (error && !isGone) this.#target.emit('error', error);
   }
 
   /** The receiver has it, or never will: our side of it is closed. */

@@ -178,6 +178,30 @@ scenarios['what cannot be sent with a socket blocks nothing behind it'] = {
   },
 };
 
+scenarios['what waits behind a socket for a worker that ends is no error of the channel'] = {
+  async primary({ cluster, log, attempt }) {
+    const worker = cluster.fork();
+    worker.on('error', (error) => log('error', error));
+    await once(worker, 'online');
+    const sockets = [];
+    const apart = await serveApart((socket) => sockets.push(socket));
+    for (let n = 0; n < 3; n++) {
+      net.connect(apart.address().port, '127.0.0.1').on('error', () => {});
+      await once(apart, 'connection');
+    }
+    attempt('the first', () => worker.send('end', sockets[0]));
+    attempt('another one', () => worker.send('late', sockets[1]));
+    attempt('a message', () => worker.send('late'));
+    attempt('one more', () => worker.send('late', sockets[2]));
+    holdUntilDead(worker.process.pid);
+    log(await once(worker, 'exit'));
+    process.exit();
+  },
+  worker() {
+    process.on('message', () => process.exit());
+  },
+};
+
 scenarios['messages that came with the one that made us disconnect are still told'] = {
   async primary({ cluster, log, tmp }) {
     const worker = cluster.fork();
