@@ -221,7 +221,7 @@ describe('out of descriptors', () => {
     const said = [];
     for (let left = 0; left <= most; left++) said.push((await program.next('forked')).said);
     const enough = said.indexOf('online');
-    const dead = 'spawn EMFILE, dead true, killed false';
+    const dead = 'spawn fork-exhausted.js: EMFILE, dead true, killed false';
     // After the process was started it fails as well: a worker has more than the builtin's channel.
     assert.ok(enough > 4);
     assert.deepEqual(new Set(said.slice(0, enough)), new Set([dead]));

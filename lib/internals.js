@@ -38,6 +38,7 @@ module.exports = {
   setServerData,
   setServerHandler,
   hideArguments,
+  ignoreSignals,
   signalDebugger,
   streamHandle,
   takeHandle,
@@ -329,12 +330,20 @@ const UV_ESRCH = -3;
 
 /**
  * Makes it a process that could not be started, for the reason `errno` (negative): it says so in the
- * next tick. Until then it has no number, so what is sent to it must reach nobody.
+ * next tick.
  */
 function failToStart(/** @type {any} */ child, /** @type {number} */ errno) {
+  ignoreSignals(child);
+  process.nextTick(() => child._handle.onexit(errno, ''));
+}
+
+/**
+ * For a child without a process: Node would send them to whatever number is in its memory, be that
+ * another process or a whole group. The builtin does so.
+ */
+function ignoreSignals(/** @type {any} */ child) {
   const handle = child._handle ?? missing('the handle of a ChildProcess');
   handle.kill = () => UV_ESRCH;
-  process.nextTick(() => handle.onexit(errno, ''));
 }
 
 /** Takes our own arguments out of what the child says it was started with. */

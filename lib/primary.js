@@ -31,8 +31,11 @@ const links = new WeakMap();
 /** The channels of living workers. @type {Set<InstanceType<typeof Channel>>} */
 const channels = new Set();
 
-/** Made by the first fork, because it has a thread. @type {import('../native').Primary} */
+/** Made by the first `fork()`, because it has a thread. @type {import('../native').Primary} */
 let native;
+
+/** What the balancer has been told, or will be. @type {Configuration} */
+let configuration;
 
 let lastId = 0;
 let initialized = false;
@@ -72,28 +75,18 @@ function setupPrimary(options) {
   if (has('--prof') && !has('--logfile=')) {
     settings.execArgv = [...settings.execArgv, '--logfile=v8-%p.log'];
   }
-  const configuration = configurationOf(settings, options);
-  // Each fork() comes here, mostly without anything new, and to announce takes 0.1 ms.
-  if (options || cluster.settings !== announced || !haveSameValues(announced, settings)) {
-    announced = /** @type {any} */ (cluster).settings = settings;
-    announce();
-  }
-  const current = announced;
-  process.nextTick(() => cluster.emit('setup', current));
+  const changed = configurationOf(settings, options);
+  /** @type {any} */ (cluster).settings = settings;
+  announce();
+  process.nextTick(() => cluster.emit('setup', settings));
   if (!initialized) initialize();
-  if (configuration) configure(configuration);
+  if (changed) {
+    configuration = changed;
+    if (native) configure();
+  }
 }
 
-/** The settings that named imports have. @type {unknown} */
-let announced;
-
-/** @param {any} one @param {any} other */
-function haveSameValues(one, other) {
-  const names = Object.keys(other);
-  return (
-    names.length === Object.keys(one).length && names.every((name) => one[name] === other[name])
-  );
-}
+/** @typedef {NonNullable<ReturnType<typeof configurationOf>>} Configuration */
 
 /**
  * What the balancer has to be told, if anything; throws for values that are not allowed.
@@ -113,8 +106,8 @@ function configurationOf(settings, options) {
   return { chosen, options: scheduling.optionsOf(settings, chosen.policy) };
 }
 
-/** @param {NonNullable<ReturnType<typeof configurationOf>>} configuration */
-function configure({ chosen, options }) {
+function configure() {
+  const { chosen, options } = configuration;
   native.setBalanced(chosen.balanced);
   const { choose } = chosen;
   native.configure(options, choose && ((connection) => decide(choose, connection)));
@@ -140,9 +133,8 @@ function decide(choose, { id, listener, ...connection }) {
   }
 }
 
-/** What is fixed by the first `setupPrimary()` or `fork()`. */
+/** The first `setupPrimary()` or `fork()`. */
 function initialize() {
-  native = new addon.Primary();
   initialized = true;
   process.on('internalMessage', (message) => {
     if (message.cmd === 'NODE_DEBUG_ENABLED') openInspectors();
@@ -150,7 +142,7 @@ function initialize() {
   process.on('exit', () => {
     // What was sent must leave.
     for (const channel of channels) channel.outbox.exit();
-    native.stop();
+    native?.stop();
   });
 }
 
@@ -164,8 +156,11 @@ function openInspectors() {
   }
 }
 
-/** What is no fault of the program's call: the worker's process emits it, as with the builtin. */
-const NO_DESCRIPTORS = new Set(['EMFILE', 'ENFILE']);
+/**
+ * What the system is short of is no fault of the program's call: the worker's process emits it, as
+ * with the builtin. ETOOMANYREFS: too many descriptors are under way to processes.
+ */
+const SHORTAGES = new Set(['EMFILE', 'ENFILE', 'EAGAIN', 'ETOOMANYREFS']);
 
 /** @param {Record<string, unknown>} [env] laid over the current `process.env` */
 function fork(env) {
@@ -174,6 +169,10 @@ function fork(env) {
   let socket;
   try {
     setupPrimary();
+    if (!native) {
+      native = new addon.Primary();
+      configure();
+    }
     socket = new addon.WorkerSocket();
   } catch (error) {
     return forkInVain(id, error);
@@ -210,17 +209,16 @@ function fork(env) {
 }
 
 /**
- * A worker without a process, for want of descriptors. Any other cause is thrown.
+ * A worker without a process, for a shortage. Any other cause is thrown.
  * @param {number} id
  * @param {any} cause
  * @param {import('child_process').ChildProcess} [started] the process that it would have had
  */
 function forkInVain(id, cause, started) {
-  // What is sent to a process that could not be started reaches another one, or a whole group.
   if (started?.pid) started.kill('SIGKILL');
-  if (!NO_DESCRIPTORS.has(cause.code)) throw cause;
+  if (!SHORTAGES.has(cause.code)) throw cause;
   // One that could not be started says so by itself.
-  const child = started && !started.pid ? started : failedChild(cause);
+  const child = started && !started.pid ? started : failedChild(cause, cluster.settings);
   const worker = new /** @type {any} */ (Worker)({ id, process: child });
   process.nextTick(() => cluster.emit('fork', worker));
   /** @type {any} */ (cluster.workers)[id] = worker;

@@ -66,6 +66,7 @@ function spawnWorker(settings, id, env, channelFd) {
   );
   // After the name of the program itself.
   internals.hideArguments(child, 1, preload.length);
+  if (!child.pid) internals.ignoreSignals(child);
   return { child, resolutions: resolutions(exec, cwd, execArgv, environment) };
 }
 
@@ -145,10 +146,15 @@ function validPort(port) {
 /**
  * A process that was never started; it emits `'error'` as one does whose start has failed.
  * @param {any} cause with the name of an errno as its `code`
+ * @param {import('cluster').ClusterSettings} settings
  */
-function failedChild({ code }) {
+function failedChild({ code }, { execArgv, exec, args }) {
   const child = new /** @type {any} */ (ChildProcess)();
-  Object.assign(child, { spawnfile: process.execPath, spawnargs: [process.execPath] });
-  internals.failToStart(child, -(/** @type {any} */ (os.constants.errno)[code]));
+  const program = [validPath(exec), ...validArguments(args)];
+  const spawnargs = [process.execPath, ...(execArgv ?? []), ...program];
+  Object.assign(child, { spawnfile: process.execPath, spawnargs });
+  // One that Node has no name for has to do with descriptors.
+  const { [code]: errno = os.constants.errno.EMFILE } = /** @type {any} */ (os.constants.errno);
+  internals.failToStart(child, -errno);
   return child;
 }

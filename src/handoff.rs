@@ -13,6 +13,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,7 @@ struct Unread {
 pub struct Handoff {
     sender: OwnedFd,
     receiver: OwnedFd,
-    page: Shared<WorkerPage>,
+    page: Arc<Shared<WorkerPage>>,
     last_sequence: u64,
     last_sent: Option<Instant>,
     unread: VecDeque<Unread>,
@@ -63,7 +64,12 @@ pub struct TakenBack {
 
 impl Handoff {
     #[must_use]
-    pub fn new(sender: OwnedFd, receiver: OwnedFd, page: Shared<WorkerPage>, now: Instant) -> Self {
+    pub fn new(
+        sender: OwnedFd,
+        receiver: OwnedFd,
+        page: Arc<Shared<WorkerPage>>,
+        now: Instant,
+    ) -> Self {
         Self {
             sender,
             receiver,

@@ -217,14 +217,13 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// A stream socket divides nothing of this size.
     pub const MAX_SIZE: usize = 16 * 1024;
     pub const FDS: usize = 5;
 
-    /// Without the text if it is too long.
-    pub fn encode(&self) -> Vec<u8> {
+    /// Without the text if that is too long, also for the `largest_piece` of the socket.
+    pub fn encode(&self, largest_piece: usize) -> Vec<u8> {
         let mut bytes = vec![b'H', self.advanced.into()];
-        if self.text.len() <= Self::MAX_SIZE - bytes.len() {
+        if bytes.len() + self.text.len() <= largest_piece.min(Self::MAX_SIZE) {
             bytes.extend_from_slice(self.text.as_bytes());
         }
         bytes
@@ -377,8 +376,9 @@ mod tests {
     #[test]
     fn a_greeting_survives_the_way() {
         let hello = |length| Hello { advanced: true, text: "t".repeat(length) };
-        for (length, arrives) in [(0, 0), (9, 9), (Hello::MAX_SIZE, 0)] {
-            assert_eq!(Hello::decode(&hello(length).encode()), Some(hello(arrives)));
+        let max = Hello::MAX_SIZE;
+        for (length, piece, arrives) in [(0, max, 0), (9, max, 9), (max, 2 * max, 0), (9, 10, 0)] {
+            assert_eq!(Hello::decode(&hello(length).encode(piece)), Some(hello(arrives)));
         }
         assert_eq!(Hello::decode(b"H\x07"), None);
     }

@@ -250,7 +250,7 @@ mod tests {
         let (page, memory) = Shared::<WorkerPage>::create(c"test").unwrap();
         let worker = Worker::new(receiver.try_clone().unwrap(), &memory).unwrap();
         worker.open(SERVER);
-        (Handoff::new(sender, receiver, page, Instant::now()), worker)
+        (Handoff::new(sender, receiver, page.into(), Instant::now()), worker)
     }
 
     /// A listener with so many clients in its backlog.

@@ -36,6 +36,31 @@ scenarios['settings add up over calls, and each setup event has those of its cal
   },
 };
 
+scenarios['each fork has settings of its own, and those of before change nothing'] = {
+  primary({ cluster, log }) {
+    cluster.on('setup', ({ args }) => log('setup', args));
+    cluster.setupPrimary({ args: ['first'] });
+    const all = [cluster.settings];
+    for (const args of [['second'], ['third'], ['fourth']]) {
+      cluster.fork();
+      all.push(cluster.settings);
+      cluster.settings.args = args;
+      cluster.fork();
+      all.push(cluster.settings);
+      all[0].args = ['of the first call'];
+    }
+    log(
+      'different ones',
+      new Set(all).size,
+      all.map(({ args }) => args),
+    );
+  },
+  worker({ cluster, log }) {
+    log(process.argv.slice(2));
+    cluster.worker.disconnect();
+  },
+};
+
 scenarios['setupPrimary takes the strangest options'] = {
   primary({ cluster, log, attempt }) {
     for (const options of [null, undefined, 5, 'text', [1, 2], { a: 1 }]) {

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -62,7 +63,7 @@ impl WorkerSocket {
 /// What the primary has for a new worker.
 pub struct Connected {
     core: Core,
-    page: Shared<WorkerPage>,
+    page: Arc<Shared<WorkerPage>>,
     handoff: Handoff,
     returns: OwnedFd,
 }
@@ -77,17 +78,18 @@ pub fn connect(
 ) -> io::Result<Connected> {
     let (core, end) = Core::create(ours)?;
     let (sender, receiver) = fd::packet_pair()?;
+    let returns = sender.try_clone()?;
     let (page, memory) = Shared::<WorkerPage>::create(c"rust-cluster-worker")?;
+    let page = Arc::new(page);
+    // Last of all, because the worker runs when it has it.
     let fds = [&receiver, &memory, &end.memory, &end.its_waker, &end.our_waker];
     let fds: Vec<_> = fds.into_iter().map(AsFd::as_fd).chain(code.map(AsFd::as_fd)).collect();
-    let hello = Hello { advanced, text }.encode();
+    let hello = Hello { advanced, text }.encode(fd::largest_piece(core.socket())?);
     if fd::send(core.socket(), &[IoSlice::new(&hello)], &fds)? < hello.len() {
         return Err(io::ErrorKind::WriteZero.into());
     }
-    let returns = sender.try_clone()?;
-    let ours = Shared::open(&memory)?;
-    let handoff = Handoff::new(sender, receiver, page, Instant::now());
-    Ok(Connected { core, page: ours, handoff, returns })
+    let handoff = Handoff::new(sender, receiver, Arc::clone(&page), Instant::now());
+    Ok(Connected { core, page, handoff, returns })
 }
 
 /// The primary's end of one worker.
@@ -96,7 +98,7 @@ pub struct WorkerLink {
     place: Rc<Place>,
     channel: Rc<Endpoint>,
     goodbye: Rc<Cell<bool>>,
-    page: Shared<WorkerPage>,
+    page: Arc<Shared<WorkerPage>>,
 }
 
 impl WorkerLink {

@@ -32,7 +32,7 @@ impl Cluster {
             let (sender, receiver) = fd::packet_pair().unwrap();
             let (page, memory) = Shared::<WorkerPage>::create(c"test").unwrap();
             pages.insert(id, Shared::open(&memory).unwrap());
-            handoffs.insert(id, Handoff::new(sender, receiver, page, now));
+            handoffs.insert(id, Handoff::new(sender, receiver, page.into(), now));
             group.members.insert(id, ServerId(1));
             group.balancer.as_mut().unwrap().join(id);
         }

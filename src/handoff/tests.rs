@@ -8,7 +8,7 @@ fn setup(now: Instant) -> (Handoff, OwnedFd, Shared<WorkerPage>) {
     let (page, memory) = Shared::<WorkerPage>::create(c"test").unwrap();
     let worker = receiver.try_clone().unwrap();
     let theirs = Shared::<WorkerPage>::open(&memory).unwrap();
-    (Handoff::new(sender, receiver, page, now), worker, theirs)
+    (Handoff::new(sender, receiver, page.into(), now), worker, theirs)
 }
 
 fn hand(handoff: &mut Handoff, now: Instant) {

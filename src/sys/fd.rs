@@ -90,6 +90,14 @@ pub fn settle(waker: BorrowedFd<'_>) {
     let _ = nix::unistd::read(waker, &mut [0; 8]);
 }
 
+/// The most that one `sendmsg` on this Unix stream socket is sure to put into a single piece, of which
+/// a receiver then gets all at once: half of the send buffer without what the kernel needs for itself,
+/// if that is below 32 KiB (`unix_stream_sendmsg`).
+pub fn largest_piece(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    let buffer = socket::getsockopt(&socket, socket::sockopt::SndBuf)?;
+    Ok((buffer / 2).saturating_sub(64))
+}
+
 /// Whether the other end of a connected socket is closed.
 #[must_use]
 pub fn is_hung_up(socket: BorrowedFd<'_>) -> bool {
@@ -257,5 +265,17 @@ mod tests {
         sender.join().unwrap();
         drop(received);
         assert_eq!(receive_first(theirs.as_fd(), &mut buffer).unwrap().bytes, 0, "it has ended");
+    }
+
+    #[test]
+    fn a_piece_arrives_at_once_also_with_a_small_buffer() {
+        for size in [2048, 8192, 16384] {
+            let (ours, theirs) = stream_pair().unwrap();
+            socket::setsockopt(&ours, socket::sockopt::SndBuf, &size).unwrap();
+            let piece = vec![7; largest_piece(ours.as_fd()).unwrap()];
+            let sent = send(ours.as_fd(), &[IoSlice::new(&piece)], &[ours.as_fd()]).unwrap();
+            let received = receive_first(theirs.as_fd(), &mut vec![0; 1 << 16]).unwrap();
+            assert_eq!((sent, received.bytes, received.fds.len()), (piece.len(), piece.len(), 1));
+        }
     }
 }
