@@ -13,8 +13,6 @@ const { Worker } = require('./worker');
 
 module.exports = { askForServer, connect };
 
-const cluster = internals.builtin;
-
 /** What was asked of the primary and not yet answered, by server id. */
 const asked = new Map();
 
@@ -41,11 +39,14 @@ let channel;
 /** This process's. @type {any} */
 let worker;
 
-/** Connects this process to its primary. @param {import('../native').Greeting} greeting */
-function connect(greeting) {
+/**
+ * Connects this process to its primary.
+ * @param {import('../native').Greeting} greeting
+ * @param {number} id
+ */
+function connect(greeting, id) {
   const { resolutions } = greeting;
   if (resolutions) internals.adoptResolutions(JSON.parse(resolutions));
-  internals.removeBuiltinWorkerListeners();
   native = new addon.Worker(greeting, onEvent);
   openConnections = native.openConnections;
   channel = new Channel(process, native.channel(), native.advanced, {
@@ -53,8 +54,7 @@ function connect(greeting) {
   });
   countListeners(channel.reference);
 
-  // The builtin has read the id from the environment and has removed it there.
-  worker = new /** @type {any} */ (Worker)({ id: cluster.worker?.id, process, state: 'online' });
+  worker = new /** @type {any} */ (Worker)({ id, process, state: 'online' });
   // Nothing to announce: this runs before any module that could have imported it.
   internals.adopt({ Worker, worker, broadcast, native: true });
   internals.setServerHandler(askForServer);

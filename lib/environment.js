@@ -9,8 +9,13 @@ module.exports = {
   CHANNEL_VARIABLE: 'RUST_CLUSTER_CHANNEL_FD',
   /** The file of the native addon, so that a worker need not look for it. The preload removes it. */
   ADDON_VARIABLE: 'RUST_CLUSTER_ADDON',
-  /** The worker's id: makes Node boot its builtin cluster as a worker's. Node removes it. */
-  ID_VARIABLE: 'NODE_UNIQUE_ID',
+  /** The worker's id. The preload removes it. */
+  ID_VARIABLE: 'RUST_CLUSTER_WORKER_ID',
+  /**
+   * Makes Node's `cluster` a worker's when it is loaded: the preload sets it for that moment. A new
+   * process must not have it, or Node's bootstrap puts listeners on `process` that fight ours.
+   */
+  BUILTIN_VARIABLE: 'NODE_UNIQUE_ID',
 
   optionsPrefix,
 };

@@ -32,7 +32,6 @@ module.exports = {
   kindOfRawHandle,
   listenOn,
   onConnectionClosed,
-  removeBuiltinWorkerListeners,
   serverDataOf,
   serverHandle,
   setServerData,
@@ -81,20 +80,6 @@ function adoptFirst() {
         "require('rust-cluster') before the first fork()",
     );
   }
-}
-
-/**
- * What Node's bootstrap of a worker has put on `process` fights ours: one listener exits on
- * disconnect, one handles the builtin's messages, and its Worker passes messages on a second time.
- * They were there before anything else ran, so they are the first of their kind.
- */
-function removeBuiltinWorkerListeners() {
-  for (const event of ['disconnect', 'internalMessage', 'message', 'error']) {
-    const [first] = process.rawListeners(event);
-    if (!first) missing(`the builtin's '${event}' listener`);
-    process.removeListener(event, /** @type {any} */ (first));
-  }
-  Reflect.deleteProperty(builtin, '_setupWorker');
 }
 
 /**

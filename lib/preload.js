@@ -22,6 +22,11 @@ const channelFd = env.RUST_CLUSTER_CHANNEL_FD;
 // A thread of a worker runs this, too: it does not find the variable any more.
 if (channelFd !== undefined) {
   delete env.RUST_CLUSTER_CHANNEL_FD;
+  // What `net` asks for servers, and libraries whether this is a worker.
+  const id = (env.NODE_UNIQUE_ID = env.RUST_CLUSTER_WORKER_ID);
+  require('cluster');
+  delete env.NODE_UNIQUE_ID;
+  delete env.RUST_CLUSTER_WORKER_ID;
   const loaded = { exports: /** @type {any} */ ({}) };
   const file = env.RUST_CLUSTER_ADDON;
   if (file === undefined) loaded.exports = require('../native');
@@ -42,7 +47,7 @@ if (channelFd !== undefined) {
   const known = { './addon': { addon }, module: module.constructor };
   const find = (/** @type {string} */ id) => known[id] ?? require(id);
   script.runInThisContext()(own.exports, find, own, process);
-  own.exports.connect(greeting);
+  own.exports.connect(greeting, Number(id));
 }
 
 delete require.cache[__filename];

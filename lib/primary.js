@@ -61,6 +61,12 @@ function adopt() {
 
 /** @param {import('cluster').ClusterSettings} [options] */
 function setupPrimary(options) {
+  useSettings(options);
+  announce();
+}
+
+/** @param {import('cluster').ClusterSettings} [options] laid over those that there are */
+function useSettings(options) {
   const settings = {
     args: process.argv.slice(2),
     exec: process.argv[1],
@@ -77,7 +83,6 @@ function setupPrimary(options) {
   }
   const changed = configurationOf(settings, options);
   /** @type {any} */ (cluster).settings = settings;
-  announce();
   process.nextTick(() => cluster.emit('setup', settings));
   if (!initialized) initialize();
   if (changed) {
@@ -167,8 +172,10 @@ function fork(env) {
   const id = ++lastId;
   /** @type {import('../native').WorkerSocket} */
   let socket;
+  // Before its 'setup' event, and not before the process boots, which it would delay.
+  process.nextTick(announce);
   try {
-    setupPrimary();
+    useSettings();
     if (!native) {
       native = new addon.Primary();
       configure();
@@ -267,26 +274,6 @@ function passEventsOn(worker, link) {
   });
 }
 
-let workerCodePrepared = false;
-
-/** After the first worker is online, in milliseconds: those that start with it need the CPUs. */
-const PREPARATION_DELAY = 100;
-
-/** For later workers: the first ones have no time to wait for it. */
-function prepareWorkerCode() {
-  if (workerCodePrepared) return;
-  workerCodePrepared = true;
-  const prepare = () => {
-    try {
-      const { source, cache } = workerCode.prepare();
-      native.setWorkerCode(source, cache);
-    } catch {
-      // For want of a descriptor, say: then workers read and compile it themselves.
-    }
-  };
-  setTimeout(prepare, PREPARATION_DELAY).unref();
-}
-
 /**
  * @param {any} worker
  * @param {import('../native').WorkerLink} link
@@ -298,7 +285,7 @@ function onEvent(worker, link, channel, type, first, second) {
   switch (type) {
     case addon.EventType.Online:
       worker.state = 'online';
-      prepareWorkerCode();
+      workerCode.prepareOnce(native);
       worker.emit('online');
       cluster.emit('online', worker);
       break;

@@ -34,7 +34,7 @@ function rehearse(code) {
 
   /** @type {Record<string, any>} */
   const standIns = {
-    cluster: { worker: { id: 1 }, _getServer: standIn, _setupWorker: standIn },
+    cluster: { _getServer: standIn },
     module: Object.assign(class {}, { _pathCache: {}, _cache: {} }),
     './addon': { addon: { ...addon, Worker } },
   };
@@ -42,7 +42,7 @@ function rehearse(code) {
   const own = { exports: /** @type {any} */ ({}) };
   code(own.exports, find, own, processOfWorker());
 
-  own.exports.connect({ resolutions: '{"files":{"":""},"searched":[[]]}' });
+  own.exports.connect({ resolutions: '{"files":{"":""},"searched":[[]]}' }, 1);
   const server = serverOfNobody();
   const options = { address: null, port: 80, addressType: 4, fd: -1, flags: 0, backlog: 511 };
   own.exports.askForServer(server, options, standIn);
@@ -63,12 +63,7 @@ function serverOfNobody() {
   return server;
 }
 
-/** `process` with the listeners that Node's bootstrap of a worker puts there. */
 function processOfWorker() {
   const { versions } = process;
-  const worker = Object.assign(new EventEmitter(), { versions, nextTick: standIn });
-  for (const event of ['disconnect', 'internalMessage', 'message', 'error']) {
-    worker.on(event, standIn);
-  }
-  return worker;
+  return Object.assign(new EventEmitter(), { versions, nextTick: standIn });
 }

@@ -11,7 +11,7 @@ const path = require('path');
 const { fileURLToPath } = require('url');
 
 const { addonFile } = require('./addon');
-const { ADDON_VARIABLE, CHANNEL_VARIABLE, ID_VARIABLE, optionsPrefix } = require('./environment');
+const variables = require('./environment');
 const errors = require('./errors');
 const internals = require('./internals');
 const { resolutions } = require('./resolutions');
@@ -43,13 +43,14 @@ function spawnWorker(settings, id, env, channelFd) {
   const environment = {
     ...process.env,
     ...env,
-    [ID_VARIABLE]: `${id}`,
-    [CHANNEL_VARIABLE]: `${slot}`,
-    [ADDON_VARIABLE]: addonFile,
+    [variables.BUILTIN_VARIABLE]: undefined,
+    [variables.ID_VARIABLE]: `${id}`,
+    [variables.CHANNEL_VARIABLE]: `${slot}`,
+    [variables.ADDON_VARIABLE]: addonFile,
   };
   const preload = environment.NODE_OPTIONS ? [] : ['--require', PRELOAD];
   if (environment.NODE_OPTIONS) {
-    environment.NODE_OPTIONS = optionsPrefix(PRELOAD) + environment.NODE_OPTIONS;
+    environment.NODE_OPTIONS = variables.optionsPrefix(PRELOAD) + environment.NODE_OPTIONS;
   }
   const child = spawn(
     process.execPath,

@@ -16,9 +16,32 @@ const vm = require('vm');
 
 const { rehearse } = require('./rehearsal');
 
-module.exports = { prepare };
+module.exports = { prepare, prepareOnce };
 
 const FILE = path.join(__dirname, '../dist/worker.js');
+
+/** After the first worker is online, in milliseconds: those that start with it need the CPUs. */
+const DELAY = 100;
+
+let begun = false;
+
+/**
+ * For later workers: the first ones have no time to wait for it.
+ * @param {import('../native').Primary} native
+ */
+function prepareOnce(native) {
+  if (begun) return;
+  begun = true;
+  const give = () => {
+    try {
+      const { source, cache } = prepare();
+      native.setWorkerCode(source, cache);
+    } catch {
+      // For want of a descriptor, say: then workers read and compile it themselves.
+    }
+  };
+  setTimeout(give, DELAY).unref();
+}
 
 function prepare() {
   const source = fs.readFileSync(FILE, 'utf8');
