@@ -170,7 +170,9 @@ async function withCpu(server, pids, act) {
   };
 }
 
+/** Seconds. */
 const WARM_UP = 1;
+const WARM_UP_FORKS = 5;
 
 /**
  * @param {string} node
@@ -211,6 +213,7 @@ async function keptAlive(
 /** @returns {Promise<Session>} */
 async function forks(/** @type {string} */ node, /** @type {string} */ variant) {
   const { server } = await start(node, { variant, workers: 1 });
+  for (let n = 0; n < WARM_UP_FORKS; n++) await server.ask({ what: 'fork' });
   return { close: () => server.stop(), sample: () => server.ask({ what: 'fork' }) };
 }
 
