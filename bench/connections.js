@@ -29,20 +29,22 @@ const WORST = 25;
  */
 function scenarios({ node, quick }) {
   const seconds = quick ? 1 : 2;
+  const turns = quick ? 1 : 3;
   const size = crowd(quick);
   return [
     {
       name: 'saturation',
       title: `One short HTTP request per connection, 2 workers, ${CLIENTS} clients (${generator})`,
       variants: ['builtin', 'none', 'ours'],
-      sample: (variant) => saturation(node, variant, { workers: 2, idle: 0, seconds }),
+      turns,
+      open: (variant) => saturated(node, variant, { workers: 2, idle: 0, seconds }),
       lines: saturationLines(),
     },
     {
       name: 'keep-alive',
       title: `Requests on ${CLIENTS} connections that stay open, 2 workers (${keepAliveGenerator})`,
       variants: ['builtin', 'ours'],
-      turns: quick ? 1 : 3,
+      turns,
       open: (variant) => keptAlive(node, variant, seconds),
       lines: [
         { metric: 'rate', label: 'requests/s', goal: { atLeast: 0.97 } },
@@ -61,7 +63,7 @@ function scenarios({ node, quick }) {
       name: 'paced',
       title: 'A fresh connection at 1500 a second, 2 workers',
       variants: ['builtin', 'ours'],
-      turns: quick ? 1 : 3,
+      turns,
       open: (variant) => paced(node, variant, seconds + 1),
       lines: [
         { metric: 'p50', label: 'p50, ms', goal: { atMost: 0.75 } },
@@ -74,7 +76,8 @@ function scenarios({ node, quick }) {
       name: 'blocked-worker',
       title: 'A fresh connection while one of 4 workers is blocked for 2 s again and again',
       variants: ['builtin', 'ours'],
-      sample: (variant) => blockedWorker(node, variant, quick ? 3 : 6),
+      turns: 1,
+      open: (variant) => blockedWorker(node, variant, quick ? 3 : 6),
       lines: [
         { metric: 'worst', label: 'worst, ms', goal: { below: WORST, absolute: true } },
         { metric: 'p99', label: 'p99, ms' },
@@ -84,7 +87,8 @@ function scenarios({ node, quick }) {
       name: 'blocked-primary',
       title: "A fresh connection while the primary's JavaScript is blocked for 1 s",
       variants: ['builtin', 'ours'],
-      sample: (variant) => blockedPrimary(node, variant),
+      turns: 1,
+      open: (variant) => blockedPrimary(node, variant),
       lines: [
         { metric: 'worst', label: 'worst, ms', goal: { below: WORST, absolute: true } },
         { metric: 'p99', label: 'p99, ms' },
@@ -94,7 +98,8 @@ function scenarios({ node, quick }) {
       name: 'crowd',
       title: `As the first, with ${size.workers} workers and ${size.idle} idle connections`,
       variants: ['builtin', 'none', 'ours'],
-      sample: (variant) => saturation(node, variant, { ...size, seconds }),
+      turns,
+      open: (variant) => saturated(node, variant, { ...size, seconds }),
       lines: saturationLines(),
     },
   ];
@@ -124,31 +129,35 @@ function crowd(/** @type {boolean} */ quick) {
 }
 
 /**
- * @template T
- * @param {string} node
- * @param {{ variant: string, workers: number }} settings
- * @param {(server: InstanceType<typeof Program>, port: number, pids: number[]) => Promise<T>} measure
+ * A cluster that is up.
+ * @typedef {object} Target
+ * @property {InstanceType<typeof Program>} server
+ * @property {number} port
+ * @property {number[]} pids the workers'
+ * @property {InstanceType<typeof Program>[]} programs that are ended with it
  */
-async function withServer(node, settings, measure) {
-  const { server, port, pids } = await start(node, settings);
-  try {
-    return await measure(server, port, pids);
-  } finally {
-    await server.stop();
-  }
-}
 
 /**
+ * Starts a cluster.
  * @param {string} node
  * @param {{ variant: string, workers: number }} settings
- * @returns {Promise<{ server: InstanceType<typeof Program>, port: number, pids: number[] }>}
+ * @param {(target: Target) => Promise<unknown>} warmUp
+ * @param {(target: Target) => Promise<any>} sample
+ * @returns {Promise<Session>}
  */
-async function start(node, settings) {
-  const server = new Program(node, 'server.js', settings);
+async function session(node, { variant, workers }, warmUp, sample) {
+  const server = new Program(node, 'server.js', { variant, workers });
+  const programs = [server];
+  const close = async () => {
+    for (const program of programs) await program.stop();
+  };
   try {
-    return { server, ...(await server.answer()) };
+    const { port, pids } = await server.answer();
+    const target = { server, port, pids, programs };
+    await warmUp(target);
+    return { sample: () => sample(target), close };
   } catch (error) {
-    await server.stop();
+    await close();
     throw error;
   }
 }
@@ -156,11 +165,10 @@ async function start(node, settings) {
 /**
  * CPU time of primary and workers while something is done.
  * @template {{ requests: number }} T
- * @param {InstanceType<typeof Program>} server
- * @param {number[]} pids
+ * @param {Target} target
  * @param {() => Promise<T>} act
  */
-async function withCpu(server, pids, act) {
+async function withCpu({ server, pids }, act) {
   const [primary, workers] = [cpuTime(server.pid), cpuTime(...pids)];
   const result = await act();
   return {
@@ -174,61 +182,58 @@ async function withCpu(server, pids, act) {
 const WARM_UP = 1;
 const WARM_UP_FORKS = 5;
 
+const warmUp = (/** @type {Target} */ { port }) => saturate(port, CLIENTS, WARM_UP, false);
+
 /**
  * @param {string} node
  * @param {string} variant
  * @param {{ workers: number, idle: number, seconds: number }} settings
  */
-function saturation(node, variant, { workers, idle, seconds }) {
-  return withServer(node, { variant, workers }, async (server, port, pids) => {
-    const holder = idle > 0 ? startLoad({ mode: 'idle', port, count: idle }) : null;
-    try {
-      await holder?.answer();
-      await saturate(port, CLIENTS, WARM_UP, false);
-      const result = await withCpu(server, pids, () => saturate(port, CLIENTS, seconds, false));
-      return { ...result, rate: result.requests / result.seconds };
-    } finally {
-      await holder?.stop();
+function saturated(node, variant, { workers, idle, seconds }) {
+  const fill = async (/** @type {Target} */ target) => {
+    if (idle > 0) {
+      const holder = startLoad({ mode: 'idle', port: target.port, count: idle });
+      target.programs.unshift(holder);
+      await holder.answer();
     }
+    await warmUp(target);
+  };
+  return session(node, { variant, workers }, fill, async (target) => {
+    const result = await withCpu(target, () => saturate(target.port, CLIENTS, seconds, false));
+    return { ...result, rate: result.requests / result.seconds };
   });
 }
 
-/** @returns {Promise<Session>} */
-async function keptAlive(
+function keptAlive(
   /** @type {string} */ node,
   /** @type {string} */ variant,
   /** @type {number} */ seconds,
 ) {
-  const { server, port, pids } = await start(node, { variant, workers: 2 });
-  await saturate(port, CLIENTS, WARM_UP, true);
-  return {
-    close: () => server.stop(),
-    sample: async () => {
-      const result = await withCpu(server, pids, () => saturate(port, CLIENTS, seconds, true));
-      return { ...result, rate: result.requests / result.seconds };
-    },
+  const act = (/** @type {Target} */ { port }, /** @type {number} */ time) =>
+    saturate(port, CLIENTS, time, true);
+  const begin = (/** @type {Target} */ target) => act(target, WARM_UP);
+  return session(node, { variant, workers: 2 }, begin, async (target) => {
+    const result = await withCpu(target, () => act(target, seconds));
+    return { ...result, rate: result.requests / result.seconds };
+  });
+}
+
+function forks(/** @type {string} */ node, /** @type {string} */ variant) {
+  const fork = (/** @type {Target} */ { server }) => server.ask({ what: 'fork' });
+  const begin = async (/** @type {Target} */ target) => {
+    for (let n = 0; n < WARM_UP_FORKS; n++) await fork(target);
   };
+  return session(node, { variant, workers: 1 }, begin, fork);
 }
 
-/** @returns {Promise<Session>} */
-async function forks(/** @type {string} */ node, /** @type {string} */ variant) {
-  const { server } = await start(node, { variant, workers: 1 });
-  for (let n = 0; n < WARM_UP_FORKS; n++) await server.ask({ what: 'fork' });
-  return { close: () => server.stop(), sample: () => server.ask({ what: 'fork' }) };
-}
-
-/** @returns {Promise<Session>} */
-async function paced(
+function paced(
   /** @type {string} */ node,
   /** @type {string} */ variant,
   /** @type {number} */ seconds,
 ) {
-  const { server, port, pids } = await start(node, { variant, workers: 2 });
-  await saturate(port, CLIENTS, WARM_UP, false);
-  return {
-    close: () => server.stop(),
-    sample: () => withCpu(server, pids, () => load({ mode: 'paced', port, rate: 1500, seconds })),
-  };
+  return session(node, { variant, workers: 2 }, warmUp, (target) =>
+    withCpu(target, () => load({ mode: 'paced', port: target.port, rate: 1500, seconds })),
+  );
 }
 
 /** Fresh connections a second while something is blocked: few enough to disturb nothing. */
@@ -239,8 +244,7 @@ function blockedWorker(
   /** @type {string} */ variant,
   /** @type {number} */ seconds,
 ) {
-  return withServer(node, { variant, workers: 4 }, async (_server, port) => {
-    await saturate(port, CLIENTS, WARM_UP, false);
+  return session(node, { variant, workers: 4 }, warmUp, async ({ port }) => {
     const blocker = startLoad({ mode: 'blocker', port, ms: 2000 });
     try {
       await blocker.answer();
@@ -252,8 +256,7 @@ function blockedWorker(
 }
 
 function blockedPrimary(/** @type {string} */ node, /** @type {string} */ variant) {
-  return withServer(node, { variant, workers: 2 }, async (server, port) => {
-    await saturate(port, CLIENTS, WARM_UP, false);
+  return session(node, { variant, workers: 2 }, warmUp, async ({ server, port }) => {
     const timer = setTimeout(() => server.tell({ what: 'block', ms: 1000 }), 500);
     try {
       return await load({ mode: 'paced', port, rate: PROBES, seconds: 3 });

@@ -17,6 +17,7 @@ const { main } = require('./lib/suite');
 
 const DIRECTIONS = /** @type {const} */ (['to worker', 'to primary']);
 const VARIANTS = ['builtin', 'ours'];
+const TURNS = 2;
 
 /** How many messages at a time, how many in all, and how many times the builtin's rate. */
 const BURSTS = [
@@ -82,10 +83,11 @@ function small({ node, shorter }, { burst, count: full, ...goals }, serializatio
     name: nameOf(`${serialization}-${burst}`, pinned),
     title: `'${serialization}', small messages, ${burst} a tick, ${where(pinned)}`,
     variants: VARIANTS,
-    async sample(variant) {
+    turns: TURNS,
+    async open(variant) {
+      const bare = await alone(node, 'small', serialization, 100_000);
       const stream = { payload: 'small', count, burst };
-      const metrics = await bothWays({ node, variant, serialization, pinned }, stream);
-      return { ...metrics, alone: await alone(node, 'small', serialization, 100_000) };
+      return streams({ node, variant, serialization, pinned }, stream, bare);
     },
     lines: [
       ...DIRECTIONS.flatMap((direction) => [
@@ -108,10 +110,11 @@ function big({ node, shorter }, { payload, text, serialization, goal }, pinned) 
     name: nameOf(payload, pinned),
     title: `'${serialization}', ${text}, 4 under way, ${where(pinned)}`,
     variants: VARIANTS,
-    async sample(variant) {
+    turns: TURNS,
+    async open(variant) {
+      const bare = await alone(node, payload, serialization, 40);
       const stream = { payload, count: 80 * shorter, burst: 1, window: 4 };
-      const metrics = await bothWays({ node, variant, serialization, pinned }, stream);
-      return { ...metrics, alone: await alone(node, payload, serialization, 40) };
+      return streams({ node, variant, serialization, pinned }, stream, bare);
     },
     lines: [
       ...DIRECTIONS.flatMap((direction) => [
@@ -134,8 +137,9 @@ function roundTrips({ node, shorter }, pinned) {
     name: nameOf('round-trip', pinned),
     title: `Round trips, one after the other, ${where(pinned)}`,
     variants: VARIANTS,
-    sample: (variant) =>
-      withTalker({ node, variant, serialization: 'json', pinned }, async (talker) => {
+    turns: TURNS,
+    open: (variant) =>
+      session({ node, variant, serialization: 'json', pinned }, async (talker) => {
         const command = { what: 'round trips', count, warmUp: count };
         const { p50, p99, cpu } = await talker.ask(command);
         return { p50, p99, cpu: cpu / count };
@@ -161,11 +165,12 @@ function roundTrips({ node, shorter }, pinned) {
  * Rate and CPU time per message, in both directions, between the same two processes.
  * @param {Side} side
  * @param {Omit<Stream, 'direction'>} stream
+ * @param {number} bare what V8 alone needs
  */
-function bothWays(side, stream) {
-  return withTalker(side, async (talker) => {
+function streams(side, stream, bare) {
+  return session(side, async (talker) => {
     /** @type {Record<string, number>} */
-    const metrics = {};
+    const metrics = { alone: bare };
     for (const direction of DIRECTIONS) {
       const warmUp = stream.count / 2;
       const { seconds, cpu } = await talker.ask({ ...stream, direction, warmUp });
@@ -179,17 +184,19 @@ function bothWays(side, stream) {
 }
 
 /**
- * @template T
  * @param {Side} side
- * @param {(talker: InstanceType<typeof Program>) => Promise<T>} measure
+ * @param {(talker: InstanceType<typeof Program>) => Promise<import('./lib/rounds').Metrics>} measure
+ * @returns {Promise<import('./lib/rounds').Session>}
  */
-async function withTalker({ node, variant, serialization, pinned }, measure) {
+async function session({ node, variant, serialization, pinned }, measure) {
   const talker = new Program(node, 'talker.js', { variant, serialization }, { pinned });
+  const close = () => talker.stop();
   try {
     await talker.answer();
-    return await measure(talker);
-  } finally {
-    await talker.stop();
+    return { sample: () => measure(talker), close };
+  } catch (error) {
+    await close();
+    throw error;
   }
 }
 

@@ -14,44 +14,23 @@
  */
 
 /**
- * Measures all variants once in each round, beginning with another one every time, so that what
- * changes on the machine meanwhile changes for all of them.
+ * Measures what is smaller than the machine's changes from one minute to the next: in each round all
+ * variants are started, and then measured in turns, beginning with another one every time.
  * @param {object} what
  * @param {string} what.label
  * @param {string[]} what.variants
  * @param {number} what.rounds
- * @param {(variant: string) => Promise<Metrics>} what.sample
- * @returns {Promise<Map<string, Round[]>>} by variant
- */
-async function alternate({ label, variants, rounds, sample }) {
-  const samples = emptyFor(variants);
-  for (let round = 0; round < rounds; round++) {
-    for (const variant of rotated(variants, round)) {
-      progress(`${label}: round ${round + 1} of ${rounds}, ${variant}`);
-      samples.get(variant)?.push([await sample(variant)]);
-    }
-  }
-  progress('');
-  return samples;
-}
-
-/**
- * For differences that are smaller than what the machine changes from one program's run to the
- * next: all variants are up at once in each round, and are measured `turns` times each, in turns.
- * @param {object} what
- * @param {string} what.label
- * @param {string[]} what.variants
- * @param {number} what.rounds
- * @param {number} what.turns
+ * @param {number} what.turns how often each is measured in a round
  * @param {(variant: string) => Promise<Session>} what.open
  * @returns {Promise<Map<string, Round[]>>} by variant
  */
-async function alternateSideBySide({ label, variants, rounds, turns, open }) {
-  const samples = emptyFor(variants);
+async function alternate({ label, variants, rounds, turns, open }) {
+  const samples = new Map(variants.map((variant) => [variant, /** @type {Round[]} */ ([])]));
   for (let round = 0; round < rounds; round++) {
     /** @type {Map<string, Session>} */
     const sessions = new Map();
     try {
+      progress(`${label}: round ${round + 1} of ${rounds}`);
       for (const variant of rotated(variants, round)) sessions.set(variant, await open(variant));
       for (const all of samples.values()) all.push([]);
       for (let turn = 0; turn < turns; turn++) {
@@ -66,11 +45,6 @@ async function alternateSideBySide({ label, variants, rounds, turns, open }) {
   }
   progress('');
   return samples;
-}
-
-/** @param {string[]} variants */
-function emptyFor(variants) {
-  return new Map(variants.map((variant) => [variant, /** @type {Round[]} */ ([])]));
 }
 
 /**
@@ -126,4 +100,4 @@ function progress(text) {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
-module.exports = { alternate, alternateSideBySide, figure, quantile, ratio };
+module.exports = { alternate, figure, quantile, ratio };

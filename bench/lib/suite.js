@@ -7,32 +7,21 @@ const { spawnSync } = require('node:child_process');
 
 const { loadAverage } = require('./cpu');
 const { print, rows } = require('./report');
-const { alternate, alternateSideBySide } = require('./rounds');
+const { alternate } = require('./rounds');
 
 /** @typedef {import('./options').Options} Options */
 /** @typedef {import('./report').Line} Line */
 /** @typedef {import('./report').Row} Row */
 
 /**
- * @typedef {object} About
+ * @typedef {object} Scenario
  * @property {string} name
  * @property {string} title
  * @property {string[]} variants the first is what the others are compared with
+ * @property {number} turns how often each is measured in a round
+ * @property {(variant: string) => Promise<import('./rounds').Session>} open
  * @property {Line[]} lines which figures are shown, with their goals
  */
-
-/**
- * @typedef {object} OneByOne
- * @property {(variant: string) => Promise<any>} sample starts it, measures it, ends it
- */
-
-/**
- * @typedef {object} SideBySide
- * @property {(variant: string) => Promise<import('./rounds').Session>} open
- * @property {number} turns how often each is measured in a round
- */
-
-/** @typedef {About & (OneByOne | SideBySide)} Scenario */
 
 /** @typedef {{ name: string, title: string, load: number, rows: Row[] }} Result */
 
@@ -84,23 +73,14 @@ function machine(options) {
 async function runAll(scenarios, { rounds }) {
   /** @type {Result[]} */
   const results = [];
-  for (const scenario of scenarios) {
-    const { name, title, lines } = scenario;
-    const samples = await measure(scenario, rounds);
+  for (const { name, title, lines, ...scenario } of scenarios) {
+    const samples = await alternate({ ...scenario, label: name, rounds });
     const load = loadAverage();
     const result = { name, title, load, rows: rows(lines, samples) };
     print(`${title}   [${name}, load average ${load}]`, result.rows);
     results.push(result);
   }
   return results;
-}
-
-/** @param {Scenario} scenario @param {number} rounds */
-function measure(scenario, rounds) {
-  const common = { label: scenario.name, variants: scenario.variants, rounds };
-  return 'open' in scenario
-    ? alternateSideBySide({ ...common, turns: scenario.turns, open: scenario.open })
-    : alternate({ ...common, sample: scenario.sample });
 }
 
 /** @param {Result[]} results */
