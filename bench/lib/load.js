@@ -131,15 +131,18 @@ function paced({ rate, seconds }) {
 /** How many are being opened at a time, so that no backlog overflows. */
 const OPENING = 100;
 
-/** From each of these addresses there are ports for all. */
+/** From each address there are ports for so many, as long as nobody else uses it. */
 const PER_ADDRESS = 5000;
+
+/** Addresses of this server's clients alone: those of others need as many ports. */
+const NETWORK = `127.${port >> 8}.${port & 255}`;
 
 /** @param {{ count: number }} settings */
 function idle({ count }) {
   let [begun, open] = [0, 0];
   const next = () => {
     if (begun >= count) return;
-    const localAddress = `127.0.1.${1 + Math.floor(begun++ / PER_ADDRESS)}`;
+    const localAddress = `${NETWORK}.${1 + Math.floor(begun++ / PER_ADDRESS)}`;
     const socket = net.connect({ port, host: HOST, localAddress });
     socket.on('connect', () => {
       if (++open === count) answer({ open });
