@@ -47,6 +47,7 @@ let worker;
 function connect(greeting, id) {
   const { resolutions } = greeting;
   if (resolutions) internals.adoptResolutions(JSON.parse(resolutions));
+  if (internals.builtin.worker) internals.removeBuiltinWorkerListeners();
   native = new addon.Worker(greeting, onEvent);
   openConnections = native.openConnections;
   channel = new Channel(process, native.channel(), native.advanced, {

@@ -13,7 +13,8 @@ module.exports = {
   ID_VARIABLE: 'RUST_CLUSTER_WORKER_ID',
   /**
    * Makes Node's `cluster` a worker's when it is loaded: the preload sets it for that moment. A new
-   * process must not have it, or Node's bootstrap puts listeners on `process` that fight ours.
+   * process has it only where something else may load the module first, because Node's bootstrap
+   * puts listeners on `process` then that fight ours.
    */
   BUILTIN_VARIABLE: 'NODE_UNIQUE_ID',
 

@@ -32,6 +32,7 @@ module.exports = {
   kindOfRawHandle,
   listenOn,
   onConnectionClosed,
+  removeBuiltinWorkerListeners,
   serverDataOf,
   serverHandle,
   setServerData,
@@ -79,6 +80,19 @@ function adoptFirst() {
       'rust-cluster was loaded after the builtin cluster had forked workers; ' +
         "require('rust-cluster') before the first fork()",
     );
+  }
+}
+
+/**
+ * Where Node's bootstrap has made a worker, what it has put on `process` fights ours: one listener
+ * exits on disconnect, one handles the builtin's messages, and its Worker passes messages on a second
+ * time. They were there before anything else ran, so they are the first of their kind.
+ */
+function removeBuiltinWorkerListeners() {
+  for (const event of ['disconnect', 'internalMessage', 'message', 'error']) {
+    const [first] = process.rawListeners(event);
+    if (!first) missing(`the builtin's '${event}' listener`);
+    process.removeListener(event, /** @type {any} */ (first));
   }
 }
 

@@ -43,7 +43,7 @@ function spawnWorker(settings, id, env, channelFd) {
   const environment = {
     ...process.env,
     ...env,
-    [variables.BUILTIN_VARIABLE]: undefined,
+    [variables.BUILTIN_VARIABLE]: execArgv.some(namesFile) ? `${id}` : undefined,
     [variables.ID_VARIABLE]: `${id}`,
     [variables.CHANNEL_VARIABLE]: `${slot}`,
     [variables.ADDON_VARIABLE]: addonFile,
@@ -69,6 +69,14 @@ function spawnWorker(settings, id, env, channelFd) {
   internals.hideArguments(child, 1, preload.length);
   if (!child.pid) internals.ignoreSignals(child);
   return { child, resolutions: resolutions(exec, cwd, execArgv, environment) };
+}
+
+/**
+ * Whether an option names a file with further options: what that preloads comes before what is
+ * preloaded on the command line.
+ */
+function namesFile(/** @type {string} */ option) {
+  return /^--(env-file|experimental-(default-)?config-file)/.test(option);
 }
 
 /** @param {unknown} exec */

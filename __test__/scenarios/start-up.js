@@ -2,6 +2,7 @@
 
 // What comes before and around the script of a worker: preloads, modules, other scripts, threads.
 
+const fs = require('node:fs');
 const path = require('node:path');
 const { execFileSync } = require('node:child_process');
 const { ask, once } = require('../helpers/scenario-tools');
@@ -45,6 +46,28 @@ for (const [flag, file] of [
     worker: ({ log }) => log('never comes here'),
   };
 }
+
+scenarios['an environment file may preload the builtin before all else'] = {
+  async primary({ cluster, log, watch, tmp }) {
+    watch();
+    const file = path.join(tmp, 'environment');
+    fs.writeFileSync(file, `NODE_OPTIONS="--require ${path.join(PROGRAMS, 'early.js')}"`);
+    cluster.setupPrimary({ execArgv: [`--env-file=${file}`] });
+    const worker = cluster.fork();
+    worker.on('message', (message) => log(message));
+    await once(worker, 'message');
+    worker.send('hello');
+    log(await once(worker, 'exit'));
+  },
+  worker({ cluster, log }) {
+    log(globalThis.wasWorker, cluster.isWorker, cluster.worker.id);
+    cluster.worker.on('message', (message) => {
+      process.send([message, cluster.worker.isConnected()]);
+      cluster.worker.disconnect();
+    });
+    process.send('ready');
+  },
+};
 
 function forkProgram(name, settings = {}) {
   return {
