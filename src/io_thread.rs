@@ -9,6 +9,8 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -51,17 +53,21 @@ type Answer = Option<(Bound, Option<OwnedFd>)>;
 /// The handle on JavaScript's side. Dropping it ends the thread.
 pub struct IoThread {
     commands: mpsc::UnboundedSender<(Command, oneshot::Sender<Answer>)>,
+    /// How many commands have been given and not been executed.
+    pending: Arc<AtomicUsize>,
 }
 
 impl IoThread {
     pub fn start() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (commands, receiver) = mpsc::unbounded_channel();
+        let pending = Arc::new(AtomicUsize::new(0));
+        let of_thread = Arc::clone(&pending);
         std::thread::Builder::new().name("cluster-io".to_owned()).spawn(move || {
             fd::block_signals_in_this_thread();
-            LocalSet::new().block_on(&runtime, serve(receiver));
+            LocalSet::new().block_on(&runtime, serve(receiver, of_thread));
         })?;
-        Ok(Self { commands })
+        Ok(Self { commands, pending })
     }
 
     /// `returns` is a duplicate of the socket on which the worker sends something back.
@@ -85,8 +91,8 @@ impl IoThread {
         self.call(Command::Listen(id, request, balanced))
     }
 
-    /// Not waited for: unless the thread is busy right now, what is told wakes it before a connection
-    /// does that is made afterwards, and is done before it accepts that.
+    /// Not waited for: nothing can happen meanwhile that it would change, because a connection that is
+    /// made afterwards is accepted after it.
     pub fn attach(&self, id: WorkerId, server: ServerId) {
         self.tell(Command::Attach(id, server));
     }
@@ -121,13 +127,19 @@ impl IoThread {
     fn tell(&self, command: Command) {
         let (answer, _) = oneshot::channel();
         // Nobody is there to be told any more if the process is ending.
-        let _ = self.commands.send((command, answer));
+        let _ = self.give(command, answer);
     }
 
     fn call(&self, command: Command) -> Answer {
         let (answer, answered) = oneshot::channel();
-        self.commands.send((command, answer)).ok()?;
+        self.give(command, answer)?;
         answered.blocking_recv().ok().flatten()
+    }
+
+    /// `None` if the thread has ended.
+    fn give(&self, command: Command, answer: oneshot::Sender<Answer>) -> Option<()> {
+        self.pending.fetch_add(1, Ordering::Release);
+        self.commands.send((command, answer)).ok()
     }
 }
 
@@ -142,6 +154,8 @@ struct Shared {
     busy: Notify,
     /// A listener may have begun to linger.
     lingering: Notify,
+    /// See [`IoThread`].
+    pending: Arc<AtomicUsize>,
 }
 
 /// The task that accepts from one listener, and how to wake it.
@@ -150,19 +164,24 @@ struct Accepting {
     task: JoinHandle<()>,
 }
 
-async fn serve(mut commands: mpsc::UnboundedReceiver<(Command, oneshot::Sender<Answer>)>) {
+async fn serve(
+    mut commands: mpsc::UnboundedReceiver<(Command, oneshot::Sender<Answer>)>,
+    pending: Arc<AtomicUsize>,
+) {
     let shared = Rc::new(Shared {
         primary: RefCell::default(),
         accepting: RefCell::default(),
         returning: RefCell::default(),
         busy: Notify::new(),
         lingering: Notify::new(),
+        pending,
     });
     tokio::task::spawn_local(keep_time(Rc::clone(&shared)));
     tokio::task::spawn_local(end_lingering(Rc::clone(&shared)));
     while let Some((command, answer)) = commands.recv().await {
         let stop = matches!(command, Command::Stop);
         let result = execute(&shared, command);
+        shared.pending.fetch_sub(1, Ordering::Relaxed);
         // Whoever hears that a server is closed may bind to its port at once.
         shared.end_closed().await;
         // Nobody waits for it who has only told.
@@ -237,6 +256,10 @@ impl Shared {
 async fn accept(shared: Rc<Shared>, id: ListenerId, socket: Rc<OwnedFd>, resumed: Rc<Notify>) {
     let mut watched = None;
     loop {
+        // The clients may have come because of what JavaScript has just told.
+        while shared.pending.load(Ordering::Acquire) > 0 {
+            tokio::task::yield_now().await;
+        }
         // Nobody listens yet, or nobody can take more: the kernel's backlog keeps the clients.
         let outcome = shared.primary.borrow_mut().accept(id);
         match outcome {
