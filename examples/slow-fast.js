@@ -53,8 +53,8 @@ async function compare(url) {
 async function timeWhile(condition, url) {
   const times = [];
   while (condition()) {
-    times.push(await time(url));
     await delay(PAUSE);
+    times.push(await time(url));
   }
   return times;
 }
