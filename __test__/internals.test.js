@@ -14,6 +14,7 @@ const path = require('node:path');
 const { after, describe, test } = require('node:test');
 const tls = require('node:tls');
 
+const { BUILTIN_VARIABLE } = require('../lib/environment');
 const internals = require('../lib/internals');
 const { start } = require('./helpers/program');
 const { socketPath } = require('./helpers/connections');
@@ -57,6 +58,16 @@ describe('the builtin', () => {
     for (const event of ['disconnect', 'internalMessage', 'message', 'error']) {
       assert.equal(listened.includes(event), false, event);
     }
+  });
+
+  test('leaves one listener of each kind in a worker, which are taken away alone', async (t) => {
+    const env = { [BUILTIN_VARIABLE]: '7' };
+    const program = start(t, fixture('bootstrapped.js'), { env });
+    const { isWorker, id, before, after: left, kept } = await program.next('removed');
+    assert.deepEqual([isWorker, id], [true, 7]);
+    assert.deepEqual(before, [2, 2, 2, 2]);
+    assert.deepEqual(left, [1, 1, 1, 1]);
+    assert.equal(kept, true);
   });
 
   test('has the hook through which net and dgram ask, and pass on errors', async (t) => {
