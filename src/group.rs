@@ -45,7 +45,7 @@ pub enum Accepted {
     Some,
     /// Nobody can take a connection: leave it alone until it is resumed.
     Paused,
-    /// This process has no descriptor left: try again a little later.
+    /// The system has no descriptor or no memory for it: try again a little later.
     Exhausted,
     /// It is closed.
     Gone,

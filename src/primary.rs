@@ -1,8 +1,8 @@
 //! The primary's side of the balancer: which workers there are, which sockets they listen on, and
 //! where a connection goes that a worker did not take.
 //!
-//! All of it belongs to the I/O thread. Nothing waits in here and nothing knows of tokio:
-//! `io_thread.rs` says when something is ready.
+//! All of it belongs to the I/O thread. Nothing waits in here and nothing knows of epoll:
+//! `io_thread/event_loop.rs` says when something is ready.
 
 use std::collections::HashMap;
 use std::io;

@@ -72,7 +72,7 @@ fn pair(kind: SockType) -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socket::socketpair(AddressFamily::Unix, kind, None, flags)?)
 }
 
-/// A descriptor that another process makes readable with [`wake`], until [`settle`].
+/// A descriptor that another process or thread makes readable with [`wake`], until [`settle`].
 pub fn waker() -> io::Result<OwnedFd> {
     let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
     Ok(EventFd::from_value_and_flags(0, flags)?.into())

@@ -4,6 +4,5 @@
 
 pub mod fd;
 pub mod memory;
-pub mod readiness;
 pub mod ring;
 pub mod uv;

@@ -1,0 +1,154 @@
+//! With the thread itself and real sockets.
+
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::protocol::{Target, Unit};
+use crate::shared::WorkerPage;
+use crate::sys::memory::Shared;
+
+const SERVER: ServerId = ServerId(1);
+
+/// The worker's end.
+struct Worker {
+    id: WorkerId,
+    socket: OwnedFd,
+    page: Shared<WorkerPage>,
+}
+
+impl Worker {
+    fn join(io: &IoThread, id: u32) -> Self {
+        let (sender, receiver) = fd::packet_pair().unwrap();
+        let (page, memory) = Shared::<WorkerPage>::create(c"test").unwrap();
+        let socket = receiver.try_clone().unwrap();
+        let returns = sender.try_clone().unwrap();
+        let handoff = Handoff::new(sender, receiver, page.into(), Instant::now());
+        io.add_worker(WorkerId(id), handoff, returns);
+        Self { id: WorkerId(id), socket, page: Shared::open(&memory).unwrap() }
+    }
+
+    /// Returns the port.
+    fn listen(&self, io: &IoThread) -> u16 {
+        let address = Some("127.0.0.1".to_owned());
+        let target = Target::Tcp { address, port: 0, ipv6_only: false };
+        let (key, backlog, data) = ("key".to_owned(), 16, None);
+        let request = ListenRequest { server: SERVER, target, key, backlog, data };
+        let (bound, shared) = io.listen(self.id, request, true).unwrap();
+        assert!(bound.errno == 0 && shared.is_none());
+        bound.name.unwrap().port
+    }
+
+    /// Waits for a connection, and takes it as a worker does.
+    fn take(&self) -> TcpStream {
+        let mut buffer = [0; Unit::SIZE];
+        let received = fd::receive_first(self.socket.as_fd(), &mut buffer).unwrap();
+        let unit = Unit::decode(&buffer[..received.bytes]).unwrap();
+        self.page.last_read.store(unit.sequence, Ordering::Release);
+        TcpStream::from(received.fds.into_iter().next().unwrap())
+    }
+}
+
+fn connect(port: u16) -> TcpStream {
+    TcpStream::connect(("127.0.0.1", port)).unwrap()
+}
+
+fn assert_connected(client: &TcpStream, taken: &TcpStream) {
+    assert_eq!(client.local_addr().unwrap(), taken.peer_addr().unwrap());
+}
+
+#[test]
+fn who_came_before_a_worker_was_ready_gets_it_and_so_does_everybody_after() {
+    let io = IoThread::start().unwrap();
+    let worker = Worker::join(&io, 1);
+    let port = worker.listen(&io);
+    let early = connect(port);
+    io.attach(worker.id, SERVER);
+    assert_connected(&early, &worker.take());
+    for _ in 0..100 {
+        assert_connected(&connect(port), &worker.take());
+    }
+}
+
+#[test]
+fn a_worker_that_was_attached_before_somebody_came_takes_part() {
+    let io = IoThread::start().unwrap();
+    // So long that nothing is taken back here.
+    let handoff_timeout = Duration::from_secs(3600);
+    io.configure(Options { handoff_timeout, ..Options::default() }, None);
+    let (first, second) = (Worker::join(&io, 1), Worker::join(&io, 2));
+    let port = first.listen(&io);
+    assert_eq!(second.listen(&io), port);
+    io.attach(first.id, SERVER);
+    io.attach(second.id, SERVER);
+    let clients = [connect(port), connect(port)];
+    assert_connected(&clients[0], &first.take());
+    assert_connected(&clients[1], &second.take());
+}
+
+#[test]
+fn what_a_worker_does_not_take_goes_to_another_after_the_timeout() {
+    let io = IoThread::start().unwrap();
+    let blocked = Worker::join(&io, 1);
+    let port = blocked.listen(&io);
+    io.attach(blocked.id, SERVER);
+    let client = connect(port);
+    // Its turn is the first one, and it sleeps on.
+    let other = Worker::join(&io, 2);
+    other.listen(&io);
+    io.attach(other.id, SERVER);
+    assert_connected(&client, &other.take());
+}
+
+#[test]
+fn a_port_is_free_when_its_last_server_is_closed() {
+    let io = IoThread::start().unwrap();
+    let worker = Worker::join(&io, 1);
+    let port = worker.listen(&io);
+    io.attach(worker.id, SERVER);
+    connect(port);
+    worker.take();
+    io.close(worker.id, SERVER);
+    TcpListener::bind(("127.0.0.1", port)).unwrap();
+}
+
+#[test]
+fn what_a_crashed_worker_leaves_behind_is_kept_for_the_next_one() {
+    let io = IoThread::start().unwrap();
+    let worker = Worker::join(&io, 1);
+    let port = worker.listen(&io);
+    io.attach(worker.id, SERVER);
+    let unread = connect(port);
+    io.remove_worker(worker.id, true);
+    let waiting = connect(port);
+    let next = Worker::join(&io, 2);
+    assert_eq!(next.listen(&io), port);
+    io.attach(next.id, SERVER);
+    assert_connected(&unread, &next.take());
+    assert_connected(&waiting, &next.take());
+}
+
+#[test]
+fn and_is_closed_when_none_comes() {
+    let io = IoThread::start().unwrap();
+    let listener_linger = Duration::from_millis(1);
+    io.configure(Options { listener_linger, ..Options::default() }, None);
+    let worker = Worker::join(&io, 1);
+    let mut waiting = connect(worker.listen(&io));
+    io.remove_worker(worker.id, true);
+    // Closed or reset, and waited for in any case.
+    assert!(matches!(waiting.read(&mut [0]), Ok(0) | Err(_)));
+}
+
+#[test]
+fn all_is_closed_with_the_thread() {
+    for end in [drop, |io: IoThread| io.stop()] {
+        let io = IoThread::start().unwrap();
+        let worker = Worker::join(&io, 1);
+        let mut waiting = connect(worker.listen(&io));
+        end(io);
+        assert!(matches!(waiting.read(&mut [0]), Ok(0) | Err(_)));
+    }
+}
