@@ -18,7 +18,7 @@ const ROUNDS = 5;
 /**
  * @typedef {object} Options
  * @property {boolean} quick a fifth of the time, for a first look
- * @property {number} rounds how often the sides are started anew, to be measured in turns
+ * @property {number} rounds in each of them the sides are started anew and measured in turns
  * @property {string} node the program that runs what is measured
  * @property {string[]} only parts of the names of scenarios; none for all
  */
@@ -35,7 +35,7 @@ function parse(script, does) {
 ${does}
 
   --quick       short measurements in ${QUICK_ROUNDS} rounds: a first look, not a result
-  --rounds N    how often the sides are started anew, to be measured in turns (default ${ROUNDS})
+  --rounds N    in each the sides are started anew and measured in turns (default ${ROUNDS})
   --node PATH   the Node that runs what is measured (default: this one)
   --only NAMES  scenarios whose name contains one of these, separated by commas
   -h, --help    show this

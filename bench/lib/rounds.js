@@ -14,27 +14,31 @@
  */
 
 /**
- * Measures what is smaller than the machine's changes from one minute to the next: in each round all
- * variants are started, and then measured in turns, beginning with another one every time.
+ * Measures what is smaller than the machine's changes from one minute to the next: all variants are
+ * started, and then measured in turns, beginning with another one every time.
  * @param {object} what
  * @param {string} what.label
  * @param {string[]} what.variants
  * @param {number} what.rounds
- * @param {number} what.turns how often each is measured in a round
+ * @param {number} [what.starts] how often all are started anew in a round; 1 by default. Two processes
+ *   of the same program differ, by what V8 has made of it.
+ * @param {number} what.turns how often each is measured between
  * @param {(variant: string) => Promise<Session>} what.open
  * @returns {Promise<Map<string, Round[]>>} by variant
  */
-async function alternate({ label, variants, rounds, turns, open }) {
+async function alternate({ label, variants, rounds, starts = 1, turns, open }) {
   const samples = new Map(variants.map((variant) => [variant, /** @type {Round[]} */ ([])]));
-  for (let round = 0; round < rounds; round++) {
+  for (let start = 0; start < rounds * starts; start++) {
+    const round = Math.floor(start / starts);
+    const doing = `${label}: round ${round + 1} of ${rounds}`;
     /** @type {Map<string, Session>} */
     const sessions = new Map();
     try {
-      progress(`${label}: round ${round + 1} of ${rounds}`);
-      for (const variant of rotated(variants, round)) sessions.set(variant, await open(variant));
-      for (const all of samples.values()) all.push([]);
+      progress(doing);
+      for (const variant of rotated(variants, start)) sessions.set(variant, await open(variant));
+      for (const all of samples.values()) all[round] ??= [];
       for (let turn = 0; turn < turns; turn++) {
-        progress(`${label}: round ${round + 1} of ${rounds}, turn ${turn + 1} of ${turns}`);
+        progress(`${doing}, turn ${(start % starts) * turns + turn + 1} of ${starts * turns}`);
         for (const [variant, { sample }] of rotated([...sessions], turn)) {
           samples.get(variant)?.[round].push(await sample());
         }

@@ -18,7 +18,8 @@ const { alternate } = require('./rounds');
  * @property {string} name
  * @property {string} title
  * @property {string[]} variants the first is what the others are compared with
- * @property {number} turns how often each is measured in a round
+ * @property {number} [starts] how often they are started in a round; 1 by default
+ * @property {number} turns how often each is measured after each start
  * @property {(variant: string) => Promise<import('./rounds').Session>} open
  * @property {Line[]} lines which figures are shown, with their goals
  */
