@@ -121,8 +121,10 @@ scenarios['process.send calls back in every place of the callback, and not at on
 scenarios['send tells by its result when the backlog is long'] = {
   async primary({ cluster, log }) {
     const worker = cluster.fork();
-    // As long as the worker is starting, nobody reads.
+    // Nobody reads until it goes on, however long this process has to wait for a CPU.
+    worker.process.kill('SIGSTOP');
     log(worker.send('small'), worker.send('x'.repeat(10_000_000)), worker.send('small'));
+    worker.process.kill('SIGCONT');
     await times(worker, 'message', 3);
     log(worker.send('small'));
     await once(worker, 'message');
