@@ -187,6 +187,16 @@ const WARM_UP_FORKS = 5;
 
 const warmUp = (/** @type {Target} */ { port }) => saturate(port, CLIENTS, WARM_UP, false);
 
+/** The rate of as many requests as the workers can take, and what they cost. */
+async function throughput(
+  /** @type {Target} */ target,
+  /** @type {number} */ seconds,
+  /** @type {boolean} */ keepAlive,
+) {
+  const result = await withCpu(target, () => saturate(target.port, CLIENTS, seconds, keepAlive));
+  return { ...result, rate: result.requests / result.seconds };
+}
+
 /**
  * @param {string} node
  * @param {string} variant
@@ -201,10 +211,7 @@ function saturated(node, variant, { workers, idle, seconds }) {
     }
     await warmUp(target);
   };
-  return session(node, { variant, workers }, fill, async (target) => {
-    const result = await withCpu(target, () => saturate(target.port, CLIENTS, seconds, false));
-    return { ...result, rate: result.requests / result.seconds };
-  });
+  return session(node, { variant, workers }, fill, (target) => throughput(target, seconds, false));
 }
 
 function keptAlive(
@@ -212,13 +219,10 @@ function keptAlive(
   /** @type {string} */ variant,
   /** @type {number} */ seconds,
 ) {
-  const act = (/** @type {Target} */ { port }, /** @type {number} */ time) =>
-    saturate(port, CLIENTS, time, true);
-  const begin = (/** @type {Target} */ target) => act(target, WARM_UP);
-  return session(node, { variant, workers: 2 }, begin, async (target) => {
-    const result = await withCpu(target, () => act(target, seconds));
-    return { ...result, rate: result.requests / result.seconds };
-  });
+  const begin = (/** @type {Target} */ { port }) => saturate(port, CLIENTS, WARM_UP, true);
+  return session(node, { variant, workers: 2 }, begin, (target) =>
+    throughput(target, seconds, true),
+  );
 }
 
 function forks(/** @type {string} */ node, /** @type {string} */ variant) {

@@ -51,6 +51,15 @@ impl Worker {
     }
 }
 
+/// With a worker that takes connections from this port.
+fn serving() -> (IoThread, Worker, u16) {
+    let io = IoThread::start().unwrap();
+    let worker = Worker::join(&io, 1);
+    let port = worker.listen(&io);
+    io.attach(worker.id, SERVER);
+    (io, worker, port)
+}
+
 fn connect(port: u16) -> TcpStream {
     TcpStream::connect(("127.0.0.1", port)).unwrap()
 }
@@ -90,10 +99,7 @@ fn a_worker_that_was_attached_before_somebody_came_takes_part() {
 
 #[test]
 fn what_a_worker_does_not_take_goes_to_another_after_the_timeout() {
-    let io = IoThread::start().unwrap();
-    let blocked = Worker::join(&io, 1);
-    let port = blocked.listen(&io);
-    io.attach(blocked.id, SERVER);
+    let (io, _blocked, port) = serving();
     let client = connect(port);
     // Its turn is the first one, and it sleeps on.
     let other = Worker::join(&io, 2);
@@ -104,10 +110,7 @@ fn what_a_worker_does_not_take_goes_to_another_after_the_timeout() {
 
 #[test]
 fn a_port_is_free_when_its_last_server_is_closed() {
-    let io = IoThread::start().unwrap();
-    let worker = Worker::join(&io, 1);
-    let port = worker.listen(&io);
-    io.attach(worker.id, SERVER);
+    let (io, worker, port) = serving();
     connect(port);
     worker.take();
     io.close(worker.id, SERVER);
@@ -116,10 +119,7 @@ fn a_port_is_free_when_its_last_server_is_closed() {
 
 #[test]
 fn what_a_crashed_worker_leaves_behind_is_kept_for_the_next_one() {
-    let io = IoThread::start().unwrap();
-    let worker = Worker::join(&io, 1);
-    let port = worker.listen(&io);
-    io.attach(worker.id, SERVER);
+    let (io, worker, port) = serving();
     let unread = connect(port);
     io.remove_worker(worker.id, true);
     let waiting = connect(port);
