@@ -310,6 +310,10 @@ impl Handoff {
 
     /// The socket keeps the order, so with one unit all before it have been read.
     fn forget_read(&mut self) {
+        // Asked of every worker for every connection, and its page is another cache line to fetch.
+        if self.unread.is_empty() {
+            return;
+        }
         let last_read = self.page.last_read.load(Ordering::Acquire);
         while self.unread.front().is_some_and(|oldest| oldest.sequence <= last_read) {
             let read = self.unread.pop_front().map(|unread| unread.sent);
