@@ -54,10 +54,11 @@ pub struct Handoff {
     blocked_in: Option<u64>,
 }
 
-/// A connection that a worker did not take.
+/// What a worker did not take.
 pub struct TakenBack {
     pub listener: ListenerId,
-    pub connection: OwnedFd,
+    /// `None`: it was the listening socket, from which the worker will not accept by itself now.
+    pub connection: Option<OwnedFd>,
     /// It was for that worker alone.
     pub bound: bool,
 }
@@ -240,17 +241,19 @@ impl Handoff {
                     break;
                 }
             };
-            let unit = Unit::decode(&buffer[..received.bytes]);
-            let unit = unit.filter(|unit| unit.parcel == Parcel::Connection);
-            if let (Some(unit), Some(connection)) = (unit, received.fds.into_iter().next()) {
-                let mut bound = false;
-                self.unread.retain(|unread| {
-                    bound |= unread.sequence == unit.sequence && unread.bound;
-                    unread.sequence > unit.sequence
-                });
-                room -= usize::from(!bound);
-                taken.push(TakenBack { listener: unit.listener, connection, bound });
-            }
+            let Some(unit) = Unit::decode(&buffer[..received.bytes]) else { continue };
+            let connection = match (unit.parcel, received.fds.into_iter().next()) {
+                (Parcel::Connection, Some(connection)) => Some(connection),
+                (Parcel::Listener, _) => None,
+                _ => continue,
+            };
+            let mut bound = false;
+            self.unread.retain(|unread| {
+                bound |= unread.sequence == unit.sequence && unread.bound;
+                unread.sequence > unit.sequence
+            });
+            room -= usize::from(!bound);
+            taken.push(TakenBack { listener: unit.listener, connection, bound });
         }
         if self.unread.is_empty() {
             self.poke();

@@ -268,12 +268,10 @@ impl Primary {
                     if let Some(group) = self.groups.get_mut(&listener) {
                         group.refused(id, Instant::now());
                     }
-                    let back = connection.map(|connection| TakenBack {
-                        listener,
-                        connection,
-                        bound: false,
-                    });
-                    resume.extend(back.and_then(|back| self.put_back(back, None)));
+                    if connection.is_some() {
+                        let back = TakenBack { listener, connection, bound: false };
+                        resume.extend(self.put_back(back, None));
+                    }
                 }
                 (Return::Fetched(listener), _) => {
                     if let Some(handoff) = self.handoffs.get_mut(&id) {
@@ -312,12 +310,7 @@ impl Primary {
                 continue;
             }
             let Some(handoff) = self.handoffs.get_mut(&id) else { continue };
-            let taken = handoff.take_back(room, now);
-            if !handoff.has_unread() {
-                // What told it to do so may have been among what was taken.
-                self.groups.values_mut().for_each(|group| group.stop_fetching(id));
-            }
-            for taken in taken {
+            for taken in handoff.take_back(room, now) {
                 resume.extend(self.put_back(taken, Some(id)));
             }
         }
@@ -348,8 +341,12 @@ impl Primary {
     /// A connection to a listener that is closed by now is closed as well. `worker`: who had it,
     /// and keeps it if it was bound to that one.
     fn put_back(&mut self, taken: TakenBack, worker: Option<WorkerId>) -> Option<ListenerId> {
-        let owner = worker.filter(|_| taken.bound);
-        self.groups.get_mut(&taken.listener)?.put_back(taken.connection, owner);
+        let group = self.groups.get_mut(&taken.listener)?;
+        match (taken.connection, worker) {
+            (Some(connection), _) => group.put_back(connection, worker.filter(|_| taken.bound)),
+            (None, Some(worker)) => group.stop_fetching(worker),
+            (None, None) => {}
+        }
         Some(taken.listener)
     }
 }

@@ -238,7 +238,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::handoff::Handoff;
+    use crate::handoff::{Handoff, TakenBack};
     use crate::listener::Listener;
     use crate::protocol::Target;
 
@@ -333,7 +333,9 @@ mod tests {
         let (mut handoff, worker) = setup();
         let (listener, _clients) = crowd(1);
         let_fetch(&mut handoff, &listener);
-        assert!(handoff.take_back(usize::MAX, Instant::now()).is_empty() && !handoff.has_unread());
+        let taken = handoff.take_back(usize::MAX, Instant::now());
+        assert!(matches!(taken[..], [TakenBack { listener: LISTENER, connection: None, .. }]));
+        assert!(!handoff.has_unread());
         assert!(matches!(worker.take(true), Taken::Nothing) && !worker.is_fetching());
     }
 

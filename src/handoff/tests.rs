@@ -113,3 +113,17 @@ fn what_is_for_one_worker_alone_takes_no_room_elsewhere() {
     assert_eq!(taken.iter().map(|taken| taken.bound).collect::<Vec<_>>(), [true, true, false]);
     assert!(handoff.has_unread());
 }
+
+#[test]
+fn it_is_told_when_the_listener_is_taken_back_with_others_still_behind_it() {
+    let start = Instant::now();
+    let (mut handoff, worker, page) = setup(start);
+    let (listener, _) = fd::stream_pair().unwrap();
+    hand(&mut handoff, start);
+    handoff.let_fetch(ListenerId(2), ServerId(2), listener.as_fd(), start).unwrap();
+    (0..2).for_each(|_| hand(&mut handoff, start));
+    let taken = handoff.take_back(2, start);
+    let taken: Vec<_> = taken.iter().map(|t| (t.listener.0, t.connection.is_some())).collect();
+    assert_eq!(taken, [(1, true), (2, false), (1, true)]);
+    assert_eq!(read(&worker, &page), Some(4));
+}
