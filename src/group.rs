@@ -6,12 +6,10 @@ mod crowd;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZero;
 use std::os::fd::{AsFd, OwnedFd};
-use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use crate::balancer::{Balancer, Policy, Readiness};
@@ -21,6 +19,8 @@ use crate::listener::Listener;
 use crate::primary::Options;
 use crate::protocol::{ListenerId, ServerId, WorkerId};
 use crate::sys::fd;
+
+use self::crowd::Crowd;
 
 /// How many connections are accepted and kept for workers that cannot take them yet, by a policy
 /// that has to see the client first. All others stay in the kernel's backlog.
@@ -107,13 +107,7 @@ pub struct Group {
     /// Workers whose server was full. They are tried with one connection at a time, or one that
     /// nobody wants would go round without a pause.
     refusals: HashMap<WorkerId, Refusal>,
-    /// Workers that accept by themselves for as long as somebody waits. As long as all do, nothing
-    /// is accepted here.
-    fetching: HashSet<WorkerId>,
-    /// With so many workers at work, others are left idle.
-    max_at_work: usize,
-    /// How many connections were sent since nobody was at work.
-    sent_in_a_row: usize,
+    crowd: Crowd,
     pub paused: bool,
     /// Its last worker crashed; it ends then unless another one comes.
     pub lingers_until: Option<Instant>,
@@ -132,9 +126,7 @@ impl Group {
             waiting: VecDeque::new(),
             questions: 0,
             refusals: HashMap::new(),
-            fetching: HashSet::new(),
-            max_at_work: crowd::AT_WORK_PER_CPU * available_parallelism().map_or(1, NonZero::get),
-            sent_in_a_row: 0,
+            crowd: Crowd::default(),
             paused: false,
             lingers_until: None,
         }
@@ -143,7 +135,7 @@ impl Group {
     pub fn remove(&mut self, worker: WorkerId) {
         self.members.remove(&worker);
         self.refusals.remove(&worker);
-        self.fetching.remove(&worker);
+        self.crowd.forget(worker);
         if let Some(balancer) = &mut self.balancer {
             balancer.leave(worker);
         }
@@ -182,14 +174,15 @@ impl Group {
 
     /// Whether only time can tell when this goes on: nobody will say so.
     pub fn needs_time(&self) -> bool {
-        let some_fetch = !self.fetching.is_empty() && self.fetching.len() < self.members.len();
-        !self.waiting.is_empty() || (self.paused && (some_fetch || !self.refusals.is_empty()))
+        let crowd = self.crowd.needs_time(self.members.len());
+        !self.waiting.is_empty() || (self.paused && (crowd || !self.refusals.is_empty()))
     }
 
     /// Hands out what waits, then accepts and hands out until nobody waits any more or no worker
     /// can take one.
     pub fn accept(&mut self, workers: &mut Workers<'_>) -> Accepted {
         self.paused = false;
+        self.keep_shift(workers);
         self.hand_out_waiting(workers);
         let sees_client = matches!(workers.options.policy, Policy::IpHash | Policy::Custom);
         if !sees_client && !self.waiting.is_empty() {
@@ -303,7 +296,7 @@ impl Group {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         handoff.hand(self.id, *server, connection.as_fd(), bound, workers.now)?;
-        self.sent_in_a_row += 1;
+        self.crowd.sent();
         balancer.took(worker);
         if let Some(refusal) = self.refusals.get_mut(&worker) {
             *refusal = Refusal { at: workers.now, refused: false };
@@ -322,8 +315,10 @@ impl Group {
         self.choose(workers)
     }
 
+    /// One that the crowd leaves idle only if no other can.
     fn choose(&mut self, workers: &mut Workers<'_>) -> Option<WorkerId> {
-        self.choose_if(workers, |_, _, _| true)
+        self.choose_if(workers, |group, worker, _| group.crowd.has_place_for(worker))
+            .or_else(|| self.choose_if(workers, |_, _, _| true))
     }
 
     /// Of those that `may` take one.
@@ -347,6 +342,8 @@ impl Group {
                 Readiness::Unable => (Readiness::Unable, 0),
                 // The number says how occupied it is.
                 _ if by_load => (Readiness::Ready, handoff.load()),
+                // Or those on shift would keep all of a crowd that stays.
+                readiness if self.crowd.works_in_shifts() => (readiness, handoff.load()),
                 readiness => (readiness, 0),
             }
         })
@@ -375,6 +372,9 @@ impl Group {
         workers: &mut Workers<'_>,
     ) -> usize {
         let (now, timeout) = (workers.now, workers.options.handoff_timeout);
+        if !self.crowd.may_move(overdue) {
+            return 0;
+        }
         let mut ready = 0_usize;
         for other in self.balancer.iter().flat_map(Balancer::workers).filter(|w| **w != worker) {
             let Some(handoff) = workers.handoffs.get_mut(other) else { continue };

@@ -103,14 +103,19 @@ impl Handoff {
         if working && now - self.progress.since() > timeout {
             return Readiness::Unable;
         }
-        // Since it took the last one, it has not come back from waiting for events, so that one's
-        // handler may be about to run. After the timeout it counts as a connection that is silent.
-        let recent = self.last_sent.is_some_and(|sent| now - sent < timeout);
-        let read_phase = self.page.read_phase.load(Ordering::Acquire);
-        if !self.unread.is_empty() || (recent && phase < read_phase + 2) {
-            return Readiness::Occupied;
+        if self.is_occupied(now, timeout) { Readiness::Occupied } else { Readiness::Ready }
+    }
+
+    /// Whether it still has to do with what it was sent: has not read it, or not come back from
+    /// waiting for events since, so that the last one's handler may be about to run. After the
+    /// timeout that one counts as a connection that is silent.
+    pub fn is_occupied(&mut self, now: Instant, timeout: Duration) -> bool {
+        if self.has_unread() {
+            return true;
         }
-        Readiness::Ready
+        let recent = self.last_sent.is_some_and(|sent| now - sent < timeout);
+        let page = &self.page;
+        recent && page.phase.load(Ordering::Acquire) < page.read_phase.load(Ordering::Acquire) + 2
     }
 
     /// How much waits in its socket.

@@ -1,9 +1,12 @@
 //! What becomes of a crowd that is served in turns: workers that have enough to do accept by
-//! themselves, and with enough of them at work, the others are not woken. See «A crowd» in
-//! ARCHITECTURE.md.
+//! themselves, and with more workers than CPUs they work in shifts. See «A crowd» and «More workers
+//! than CPUs» in ARCHITECTURE.md.
 
+use std::collections::HashSet;
+use std::num::NonZero;
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
 
 use super::{Group, Workers};
 use crate::balancer::{Balancer, Policy, Readiness};
@@ -16,7 +19,7 @@ pub(super) const ENOUGH: usize = 4;
 
 /// As many workers at work for each CPU leave none of them idle. To wake more would only make them
 /// wait for one, each with cold caches.
-pub(super) const AT_WORK_PER_CPU: usize = 2;
+const AT_WORK_PER_CPU: usize = 2;
 
 /// One whose loop has not turned or has not read for so long is not at work, but blocked. Looked at
 /// on every tick of the I/O thread.
@@ -25,10 +28,120 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 /// Before that, since all were idle, each has had its turn so often.
 const STRICT_ROUNDS: usize = 2;
 
+/// With nobody at work for so long all are idle. A crowd of clients that are served and come again
+/// has gaps.
+pub(super) const GAP: Duration = Duration::from_millis(100);
+
+/// How long a worker stays on shift. Its caches are warm after some milliseconds of that.
+pub(super) const SHIFT: Duration = Duration::from_millis(100);
+
+/// By how much the load of a worker on shift may grow, so that a crowd that stays is spread.
+pub(super) const GROWTH: u64 = 8;
+
+/// A worker that is at work while others are left idle.
+struct OnShift {
+    worker: WorkerId,
+    since: Instant,
+    /// With so many connections its shift is over.
+    limit: u64,
+}
+
+/// What a group knows of its crowd.
+pub(super) struct Crowd {
+    /// Workers that accept by themselves for as long as somebody waits. As long as all do, nothing
+    /// is accepted here.
+    fetching: HashSet<WorkerId>,
+    /// How many workers leave no CPU for another one.
+    pub max_at_work: usize,
+    /// How many connections were sent since all were idle.
+    sent_in_a_row: usize,
+    last_at_work: Option<Instant>,
+    /// While there is no CPU for all workers.
+    shift: Option<Vec<OnShift>>,
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self {
+            fetching: HashSet::new(),
+            max_at_work: AT_WORK_PER_CPU * available_parallelism().map_or(1, NonZero::get),
+            sent_in_a_row: 0,
+            last_at_work: None,
+            shift: None,
+        }
+    }
+}
+
+impl Crowd {
+    /// A connection was sent to a worker.
+    pub fn sent(&mut self) {
+        self.sent_in_a_row += 1;
+    }
+
+    /// Whether only time can tell when a group of so many workers that has paused goes on.
+    pub fn needs_time(&self, workers: usize) -> bool {
+        let some_fetch = !self.fetching.is_empty() && self.fetching.len() < workers;
+        some_fetch || self.shift.is_some()
+    }
+
+    /// Whether some workers are left idle, for want of CPUs.
+    pub fn works_in_shifts(&self) -> bool {
+        self.shift.is_some()
+    }
+
+    /// Whether the worker is on shift, or could be.
+    pub fn has_place_for(&self, worker: WorkerId) -> bool {
+        self.shift.as_ref().is_none_or(|shift| {
+            shift.len() < self.max_at_work || shift.iter().any(|other| other.worker == worker)
+        })
+    }
+
+    /// Whether connections that have waited for so long in front of a worker should go to others:
+    /// without a CPU for all, that worker may only wait for one.
+    pub fn may_move(&self, overdue: Duration) -> bool {
+        self.shift.is_none() || overdue >= PATIENCE
+    }
+
+    /// The worker is gone.
+    pub fn forget(&mut self, worker: WorkerId) {
+        self.fetching.remove(&worker);
+        if let Some(shift) = &mut self.shift {
+            shift.retain(|other| other.worker != worker);
+        }
+    }
+
+    fn is_at_work(&self, worker: WorkerId, workers: &mut Workers<'_>) -> bool {
+        let (now, timeout) = (workers.now, workers.options.handoff_timeout);
+        let fetches = self.fetching.contains(&worker);
+        workers.handoffs.get_mut(&worker).is_some_and(|handoff| {
+            (fetches || handoff.is_occupied(now, timeout)) && handoff.stuck_for(now) < PATIENCE
+        })
+    }
+
+    fn is_blocked_or_has(&self, limit: u64, worker: WorkerId, workers: &mut Workers<'_>) -> bool {
+        let (now, timeout) = (workers.now, workers.options.handoff_timeout);
+        let fetches = self.fetching.contains(&worker);
+        workers.handoffs.get_mut(&worker).is_none_or(|handoff| {
+            let has_some = fetches || handoff.has_unread();
+            handoff.load() >= limit
+                || handoff.readiness(now, timeout) == Readiness::Unable
+                || (has_some && handoff.stuck_for(now) >= PATIENCE)
+        })
+    }
+
+    fn join_shift(&mut self, worker: WorkerId, handoff: &mut Handoff, now: Instant) {
+        if let Some(shift) = &mut self.shift
+            && !shift.iter().any(|other| other.worker == worker)
+        {
+            shift.push(OnShift { worker, since: now, limit: handoff.load() + GROWTH });
+        }
+    }
+}
+
 impl Group {
     /// The worker accepts no more by itself, or was not able to begin.
     pub fn stop_fetching(&mut self, worker: WorkerId) {
-        self.fetching.remove(&worker);
+        self.crowd.fetching.remove(&worker);
     }
 
     /// The worker for whoever is next in the kernel's backlog. If there is none, those that are to
@@ -37,57 +150,72 @@ impl Group {
         if workers.options.policy != Policy::RoundRobin {
             return self.choose_or_want(workers);
         }
-        let all_may = !self.enough_are_at_work(workers);
         let needs_some = |group: &Self, worker, handoff: &mut Handoff| {
-            let unread = handoff.unread();
-            unread < ENOUGH && (unread > 0 || all_may) && !group.fetching.contains(&worker)
+            let crowd = &group.crowd;
+            crowd.has_place_for(worker)
+                && handoff.unread() < ENOUGH
+                && !crowd.fetching.contains(&worker)
         };
-        if let Some(worker) = self.choose_if(workers, needs_some) {
-            return Some(worker);
+        let mut chosen = self.choose_if(workers, needs_some);
+        if chosen.is_none() {
+            self.let_fetch(workers);
+            // One that could not be told may have gone on before it was asked to say so.
+            chosen = self.choose_if(workers, needs_some);
         }
-        self.let_fetch(workers);
-        // One that could not be told may have gone on before it was asked to say so.
-        self.choose_if(workers, needs_some)
+        let handoff = workers.handoffs.get_mut(&chosen?)?;
+        self.crowd.join_shift(chosen?, handoff, workers.now);
+        chosen
     }
 
-    /// Whether workers that are idle stay so, for those at work leave them no CPU.
-    fn enough_are_at_work(&mut self, workers: &mut Workers<'_>) -> bool {
-        let members = self.balancer.as_ref().map_or(&[][..], Balancer::workers);
-        if members.len() <= self.max_at_work {
-            return false;
+    /// Begins, changes or ends the shift.
+    pub(super) fn keep_shift(&mut self, workers: &mut Workers<'_>) {
+        let Self { balancer, crowd, refusals, .. } = self;
+        let members = balancer.as_ref().map_or(&[][..], Balancer::workers);
+        let in_turn = workers.options.policy == Policy::RoundRobin;
+        if !in_turn || members.len() <= crowd.max_at_work {
+            crowd.shift = None;
+            return;
         }
-        let at_work = members.iter().filter(|worker| {
-            workers.handoffs.get_mut(worker).is_some_and(|handoff| {
-                let has_some = handoff.unread() > 0 || self.fetching.contains(worker);
-                has_some && handoff.stuck_for(workers.now) < PATIENCE
-            })
-        });
-        let at_work = at_work.count();
-        if at_work == 0 {
-            self.sent_in_a_row = 0;
+        let at_work = members.iter().filter(|worker| crowd.is_at_work(**worker, workers)).count();
+        let now = workers.now;
+        if at_work > 0 {
+            crowd.last_at_work = Some(now);
+        } else if crowd.last_at_work.is_none_or(|last| now - last >= GAP) {
+            crowd.sent_in_a_row = 0;
         }
-        at_work >= self.max_at_work
-            && self.sent_in_a_row >= STRICT_ROUNDS * members.len()
-            // Or they wait for something else than a CPU: a disk, say.
-            && workers.cpus.are_busy(workers.now)
+        // Or they wait for something else than a CPU: a disk, say.
+        let are_short = workers.cpus.are_busy(now);
+        if crowd.sent_in_a_row < STRICT_ROUNDS * members.len() || !are_short {
+            crowd.shift = None;
+        } else if let Some(mut shift) = crowd.shift.take() {
+            shift.retain(|OnShift { worker, since, limit }| {
+                now - *since < SHIFT
+                    && !refusals.contains_key(worker)
+                    && !crowd.is_blocked_or_has(*limit, *worker, workers)
+            });
+            crowd.shift = Some(shift);
+        } else if at_work >= crowd.max_at_work {
+            crowd.shift = Some(Vec::new());
+        }
     }
 
     fn let_fetch(&mut self, workers: &mut Workers<'_>) {
+        let (now, timeout) = (workers.now, workers.options.handoff_timeout);
         for &worker in self.balancer.iter().flat_map(Balancer::workers) {
             let (Some(handoff), Some(server)) =
                 (workers.handoffs.get_mut(&worker), self.members.get(&worker))
             else {
                 continue;
             };
-            if self.fetching.contains(&worker) {
+            if self.crowd.fetching.contains(&worker) || !self.crowd.has_place_for(worker) {
                 continue;
             }
             // One that refuses what it is given would do so with what it fetches.
-            let (now, timeout) = (workers.now, workers.options.handoff_timeout);
             let may_fetch = handoff.unread() >= ENOUGH && !self.refusals.contains_key(&worker);
             let socket = self.listener.as_fd();
             if may_fetch && handoff.let_fetch(self.id, *server, socket, now).is_ok() {
-                self.fetching.insert(worker);
+                self.crowd.fetching.insert(worker);
+                self.crowd.join_shift(worker, handoff, now);
             } else if may_fetch || handoff.readiness(now, timeout) == Readiness::Unable {
                 handoff.want();
             }

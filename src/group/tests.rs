@@ -1,6 +1,6 @@
 use std::net::TcpStream;
 
-use super::crowd::{ENOUGH, PATIENCE};
+use super::crowd::{ENOUGH, GAP, GROWTH, PATIENCE, SHIFT};
 use super::*;
 use crate::protocol::Target;
 use crate::shared::WorkerPage;
@@ -25,7 +25,7 @@ impl Cluster {
         let listener = Listener::bind(&target).unwrap();
         listener.listen(128).unwrap();
         let mut group = Group::new(ListenerId(1), String::new(), listener, true);
-        group.max_at_work = max_at_work;
+        group.crowd.max_at_work = max_at_work;
         let (mut handoffs, mut pages) = (HashMap::new(), HashMap::new());
         let now = Instant::now();
         for id in (1..=count).map(WorkerId) {
@@ -85,6 +85,14 @@ impl Cluster {
         let page = &self.pages[&WorkerId(id)];
         page.last_read.store(sequence, std::sync::atomic::Ordering::Release);
     }
+
+    /// All workers have read all that they were sent.
+    fn read_all(&mut self) {
+        for (id, handoff) in &mut self.handoffs {
+            let page = &self.pages[id];
+            page.last_read.fetch_add(handoff.unread() as u64, std::sync::atomic::Ordering::AcqRel);
+        }
+    }
 }
 
 #[test]
@@ -138,10 +146,83 @@ fn idle_workers_stay_idle_while_enough_are_at_work() {
     assert_eq!(cluster.unread(), [3, 1, 0], "there is a CPU for them");
     cluster.read(2, 3);
     cluster.cpus = Cpus::that_are(true);
-    assert_eq!(cluster.connect(3), Accepted::Paused);
-    assert_eq!(cluster.unread(), [ENOUGH + 1, 0, 0]);
+    assert_eq!(cluster.connect(6), Accepted::Paused);
+    assert_eq!(cluster.unread(), [3, 0, ENOUGH + 1], "one is on shift");
     assert!(cluster.group.needs_time(), "or nobody would see that it is blocked");
     cluster.now += PATIENCE;
     assert_eq!(cluster.accept(), Accepted::All);
-    assert_eq!(cluster.unread(), [ENOUGH + 1, 1, 1], "it is blocked");
+    assert_eq!(cluster.unread(), [3, 2, ENOUGH + 1], "it is blocked");
+}
+
+/// One of three workers is on shift, and nobody has anything unread. Returns who it is.
+fn on_shift(cluster: &mut Cluster) -> u32 {
+    cluster.connect(2 * cluster.handoffs.len());
+    let worker = turn(cluster);
+    assert_eq!(turn(cluster), worker);
+    worker
+}
+
+/// Who gets the next connection. It is read, and so is all else.
+fn turn(cluster: &mut Cluster) -> u32 {
+    let before = cluster.unread();
+    cluster.connect(1);
+    let after = cluster.unread();
+    let place = before.iter().zip(&after).position(|(before, after)| after > before).unwrap();
+    cluster.read_all();
+    u32::try_from(place).unwrap() + 1
+}
+
+#[test]
+fn a_shift_goes_on_when_nobody_is_at_work_for_a_moment_and_then_the_next_has_its_turn() {
+    let mut cluster = Cluster::new(3, 1);
+    let first = on_shift(&mut cluster);
+    cluster.now += SHIFT / 2;
+    assert_eq!(turn(&mut cluster), first);
+    cluster.now += SHIFT / 2;
+    let second = turn(&mut cluster);
+    cluster.now += SHIFT;
+    let third = turn(&mut cluster);
+    let mut all = [first, second, third];
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3]);
+}
+
+#[test]
+fn after_a_gap_the_round_is_strict_again() {
+    let mut cluster = Cluster::new(3, 1);
+    on_shift(&mut cluster);
+    cluster.now += GAP;
+    let mut round = [(); 3].map(|()| turn(&mut cluster));
+    round.sort_unstable();
+    assert_eq!(round, [1, 2, 3]);
+}
+
+#[test]
+fn one_that_is_gone_refuses_or_has_many_is_on_shift_no_more() {
+    let leaves: [fn(&mut Cluster, WorkerId); 3] = [
+        |cluster, worker| {
+            let open = u32::try_from(2 * GROWTH).unwrap();
+            let page = &cluster.pages[&worker];
+            page.open_connections.store(open, std::sync::atomic::Ordering::Release);
+        },
+        |cluster, worker| cluster.group.remove(worker),
+        |cluster, worker| cluster.group.refused(worker, cluster.now),
+    ];
+    for leave in leaves {
+        let mut cluster = Cluster::new(4, 1);
+        let worker = on_shift(&mut cluster);
+        leave(&mut cluster, WorkerId(worker));
+        assert_ne!(turn(&mut cluster), worker);
+    }
+}
+
+#[test]
+fn what_waits_in_front_of_a_worker_on_shift_stays_there_until_it_counts_as_blocked() {
+    let mut cluster = Cluster::new(3, 1);
+    let worker = on_shift(&mut cluster);
+    cluster.connect(1);
+    cluster.now += PATIENCE / 2;
+    assert_eq!(cluster.room_elsewhere(worker), 0);
+    cluster.now += PATIENCE / 2;
+    assert!(cluster.room_elsewhere(worker) > 0);
 }
