@@ -318,7 +318,7 @@ impl Handoff {
 
     /// The socket keeps the order, so with one unit all before it have been read.
     fn forget_read(&mut self) {
-        // Asked of every worker for every connection, and its page is another cache line to fetch.
+        // Asked of every worker whenever somebody comes, and its page is another cache line to fetch.
         if self.unread.is_empty() {
             return;
         }

@@ -109,7 +109,7 @@ impl Worker {
         let taken = match (parcel, descriptor) {
             (Parcel::Connection, Some(connection)) => self.took(server, listener, connection),
             (Parcel::Listener, Some(socket)) if self.servers.borrow().contains(&server) => {
-                // It comes once more after the primary has taken back what it believed unread.
+                // It comes once more if a connection was refused before this unit was read.
                 self.stop_fetching(|other| other == server);
                 let limit = self.page.open_connections.load(Ordering::Relaxed) + GROWTH;
                 let backlog = Backlog { server, listener, socket, limit, left: AT_A_TIME };
