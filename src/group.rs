@@ -1,6 +1,7 @@
 //! One listening socket, the workers that listen on it, and its connections from accept until a
 //! worker has been given them.
 
+mod choice;
 mod crowd;
 
 #[cfg(test)]
@@ -10,9 +11,9 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::balancer::{Balancer, Policy, Readiness};
+use crate::balancer::{Balancer, Policy};
 use crate::cpus::Cpus;
 use crate::handoff::Handoff;
 use crate::listener::Listener;
@@ -32,9 +33,6 @@ const MAX_WAITING_FOR_ONE: usize = 16;
 
 /// How many connections are accepted at a time, before other sockets get their turn.
 const MAX_ACCEPTED: usize = 64;
-
-/// How long a worker that has refused is left alone.
-const REFUSAL_PAUSE: Duration = Duration::from_millis(5);
 
 /// What to do with a listening socket after [`Group::accept`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,22 +170,20 @@ impl Group {
         }
     }
 
-    /// Whether only time can tell when this goes on: nobody will say so.
-    pub fn needs_time(&self) -> bool {
-        let crowd = self.crowd.needs_time(self.members.len());
-        !self.waiting.is_empty() || (self.paused && (crowd || !self.refusals.is_empty()))
-    }
-
     /// Hands out what waits, then accepts and hands out until nobody waits any more or no worker
     /// can take one.
     pub fn accept(&mut self, workers: &mut Workers<'_>) -> Accepted {
-        self.paused = false;
         self.keep_shift(workers);
         self.hand_out_waiting(workers);
+        let outcome = self.accept_and_hand_out(workers);
+        self.paused = outcome == Accepted::Paused;
+        outcome
+    }
+
+    fn accept_and_hand_out(&mut self, workers: &mut Workers<'_>) -> Accepted {
         let sees_client = matches!(workers.options.policy, Policy::IpHash | Policy::Custom);
         if !sees_client && !self.waiting.is_empty() {
             // Those that are here already come before those in the kernel's backlog.
-            self.paused = true;
             return Accepted::Paused;
         }
         for _ in 0..MAX_ACCEPTED {
@@ -195,7 +191,6 @@ impl Group {
             // nobody can serve stays in the kernel's backlog.
             let chosen = if sees_client { None } else { self.choose_or_let_fetch(workers) };
             if chosen.is_none() && (!sees_client || self.waiting.len() >= MAX_WAITING) {
-                self.paused = true;
                 return Accepted::Paused;
             }
             let connection = match self.listener.accept() {
@@ -212,7 +207,6 @@ impl Group {
             if let Some(place) = failed {
                 self.waiting.push_back(Waiting { connection, place });
                 if chosen.is_some() {
-                    self.paused = true;
                     return Accepted::Paused;
                 }
             }
@@ -296,7 +290,7 @@ impl Group {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         handoff.hand(self.id, *server, connection.as_fd(), bound, workers.now)?;
-        self.crowd.sent();
+        self.crowd.sent(worker, handoff, workers.now);
         balancer.took(worker);
         if let Some(refusal) = self.refusals.get_mut(&worker) {
             *refusal = Refusal { at: workers.now, refused: false };
@@ -304,89 +298,8 @@ impl Group {
         Ok(())
     }
 
-    /// The worker whose turn it is. If there is none, all are asked to say when they turn, and are
-    /// looked at once more, because one may have turned in between.
-    fn choose_or_want(&mut self, workers: &mut Workers<'_>) -> Option<WorkerId> {
-        if let Some(worker) = self.choose(workers) {
-            return Some(worker);
-        }
-        let members = self.balancer.iter().flat_map(Balancer::workers);
-        members.filter_map(|worker| workers.handoffs.get(worker)).for_each(Handoff::want);
-        self.choose(workers)
-    }
-
-    /// One that the crowd leaves idle only if no other can.
-    fn choose(&mut self, workers: &mut Workers<'_>) -> Option<WorkerId> {
-        self.choose_if(workers, |group, worker, _| group.crowd.has_place_for(worker))
-            .or_else(|| self.choose_if(workers, |_, _, _| true))
-    }
-
-    /// Of those that `may` take one.
-    fn choose_if(
-        &mut self,
-        workers: &mut Workers<'_>,
-        may: impl Fn(&Self, WorkerId, &mut Handoff) -> bool,
-    ) -> Option<WorkerId> {
-        self.forget_refusals(workers);
-        let (now, timeout) = (workers.now, workers.options.handoff_timeout);
-        let by_load = workers.options.policy == Policy::LeastConnections;
-        self.balancer.as_ref()?.choose(|worker| {
-            let Some(handoff) = workers.handoffs.get_mut(&worker) else {
-                return (Readiness::Unable, 0);
-            };
-            if self.refusals.get(&worker).is_some_and(|refusal| now - refusal.at < REFUSAL_PAUSE) {
-                return (Readiness::Unable, 0);
-            }
-            match handoff.readiness(now, timeout) {
-                _ if !may(self, worker, handoff) => (Readiness::Unable, 0),
-                Readiness::Unable => (Readiness::Unable, 0),
-                // The number says how occupied it is.
-                _ if by_load => (Readiness::Ready, handoff.load()),
-                // Or those on shift would keep all of a crowd that stays.
-                readiness if self.crowd.works_in_shifts() => (readiness, handoff.load()),
-                readiness => (readiness, 0),
-            }
-        })
-    }
-
-    /// A worker that has kept the connection it was tried with is like the others again.
-    fn forget_refusals(&mut self, workers: &mut Workers<'_>) {
-        let now = workers.now;
-        self.refusals.retain(|worker, refusal| {
-            let tried = !refusal.refused && now - refusal.at >= REFUSAL_PAUSE;
-            let mut kept = || workers.handoffs.get_mut(worker).is_some_and(|h| !h.has_unread());
-            !(tried && kept())
-        });
-    }
-
     fn takes_part(&self, worker: WorkerId) -> bool {
         self.balancer.as_ref().is_some_and(|balancer| balancer.workers().contains(&worker))
-    }
-
-    /// How many of those that wait for `worker`, which has done nothing for so long, are better off
-    /// elsewhere: all, if another's turns are shorter by far; else one for each ready worker.
-    pub fn room_elsewhere(
-        &self,
-        worker: WorkerId,
-        overdue: Duration,
-        workers: &mut Workers<'_>,
-    ) -> usize {
-        let (now, timeout) = (workers.now, workers.options.handoff_timeout);
-        if !self.crowd.may_move(overdue) {
-            return 0;
-        }
-        let mut ready = 0_usize;
-        for other in self.balancer.iter().flat_map(Balancer::workers).filter(|w| **w != worker) {
-            let Some(handoff) = workers.handoffs.get_mut(other) else { continue };
-            match handoff.readiness(now, timeout) {
-                Readiness::Unable => {}
-                _ if overdue >= 2 * handoff.turn(now) => return usize::MAX,
-                Readiness::Occupied => {}
-                Readiness::Ready => ready += 1,
-            }
-        }
-        let waiting = self.waiting.iter().filter(|waiting| waiting.place == Place::Anyone);
-        ready.saturating_sub(waiting.count())
     }
 }
 

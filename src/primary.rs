@@ -273,12 +273,13 @@ impl Primary {
                         resume.extend(self.put_back(back, None));
                     }
                 }
-                (Return::Fetched(listener), _) => {
+                (Return::Fetched { listener, accepted }, _) => {
+                    let now = Instant::now();
                     if let Some(handoff) = self.handoffs.get_mut(&id) {
-                        handoff.has_fetched(Instant::now());
+                        handoff.has_fetched(now);
                     }
                     if let Some(group) = self.groups.get_mut(&listener) {
-                        group.stop_fetching(id);
+                        group.has_fetched(id, accepted, now);
                     }
                 }
                 // That it can take one again is said by the message being there.
@@ -316,7 +317,7 @@ impl Primary {
         }
         let unread = self.handoffs.values_mut().any(Handoff::may_be_overdue);
         let returns = self.handoffs.values().any(Handoff::has_returns);
-        (resume, unread || returns || self.groups.values().any(Group::needs_time))
+        (resume, unread || returns)
     }
 
     /// How many connections of a listener are better off elsewhere than with the worker `id`. One

@@ -1,5 +1,9 @@
 //! What the primary and a worker say to each other: control messages, the layout of a frame in the
-//! rings and of a unit on the connection socket. Imports nothing of the crate.
+//! rings and of the packets on the connection socket. Imports nothing of the crate.
+
+mod packet;
+
+pub use packet::{Parcel, Return, Unit};
 
 use serde::{Deserialize, Serialize};
 
@@ -255,101 +259,6 @@ pub enum ToPrimary {
     Goodbye,
 }
 
-/// What a [`Unit`] brings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parcel {
-    /// Nothing: the worker's event loop turns because of it.
-    Nothing,
-    /// A connection.
-    Connection,
-    /// The listening socket, to accept from until nobody waits there any more.
-    Listener,
-}
-
-impl Parcel {
-    const ALL: [Self; 3] = [Self::Nothing, Self::Connection, Self::Listener];
-}
-
-/// Something on its way to a worker; one packet on the connection socket, with a descriptor if it
-/// brings one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unit {
-    /// Counts the units sent to this worker, from 1.
-    pub sequence: u64,
-    /// Where a connection was accepted, and so where it goes back to if this worker does not take
-    /// it.
-    pub listener: ListenerId,
-    pub server: ServerId,
-    pub parcel: Parcel,
-}
-
-impl Unit {
-    pub const SIZE: usize = 17;
-
-    #[must_use]
-    pub fn encode(self) -> [u8; Self::SIZE] {
-        let mut bytes = [0; Self::SIZE];
-        bytes[..8].copy_from_slice(&self.sequence.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.listener.0.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.server.0.to_le_bytes());
-        bytes[16] = self.parcel as u8;
-        bytes
-    }
-
-    #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (sequence, rest) = bytes.split_first_chunk()?;
-        let (listener, rest) = rest.split_first_chunk()?;
-        let (server, rest) = rest.split_first_chunk()?;
-        Some(Self {
-            sequence: u64::from_le_bytes(*sequence),
-            listener: ListenerId(u32::from_le_bytes(*listener)),
-            server: ServerId(u32::from_le_bytes(*server)),
-            parcel: *Parcel::ALL.get(usize::from(*rest.first()?))?,
-        })
-    }
-}
-
-/// What a worker sends back on the connection socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Return {
-    /// The server is full or closed; the connection travels along, for another worker.
-    Refused(ListenerId),
-    /// The primary asked to be told when this worker can take a connection again.
-    Free,
-    /// This worker accepts from that listener no more: nobody waits there, or it has enough, or it
-    /// cannot.
-    Fetched(ListenerId),
-}
-
-impl Return {
-    pub const SIZE: usize = 5;
-
-    #[must_use]
-    pub fn encode(self) -> [u8; Self::SIZE] {
-        let (code, listener) = match self {
-            Self::Refused(listener) => (0, listener.0),
-            Self::Free => (1, 0),
-            Self::Fetched(listener) => (2, listener.0),
-        };
-        let mut bytes = [code; Self::SIZE];
-        bytes[1..].copy_from_slice(&listener.to_le_bytes());
-        bytes
-    }
-
-    #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (code, listener) = bytes.split_first()?;
-        let listener = ListenerId(u32::from_le_bytes(listener.try_into().ok()?));
-        match code {
-            0 => Some(Self::Refused(listener)),
-            1 => Some(Self::Free),
-            2 => Some(Self::Fetched(listener)),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -381,20 +290,5 @@ mod tests {
             assert_eq!(Hello::decode(&hello(length).encode(piece)), Some(hello(arrives)));
         }
         assert_eq!(Hello::decode(b"H\x07"), None);
-    }
-
-    #[test]
-    fn units_and_returns_survive_the_way() {
-        for (code, parcel) in Parcel::ALL.into_iter().enumerate() {
-            let (listener, server) = (ListenerId(3), ServerId(7));
-            let unit = Unit { sequence: 1 << 40, listener, server, parcel };
-            assert_eq!(Unit::decode(&unit.encode()), Some(unit));
-            assert_eq!(parcel as usize, code);
-        }
-        assert_eq!(Unit::decode(&[1, 2, 3]), None);
-        for back in [Return::Refused(ListenerId(9)), Return::Free, Return::Fetched(ListenerId(9))] {
-            assert_eq!(Return::decode(&back.encode()), Some(back));
-        }
-        assert_eq!(Return::decode(&[]), None);
     }
 }

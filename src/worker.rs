@@ -118,7 +118,7 @@ impl Worker {
             }
             (Parcel::Listener, _) => {
                 // The server is closed, or the descriptor was lost.
-                let _ = self.send(Return::Fetched(listener), &[]);
+                let _ = self.send(Return::Fetched { listener, accepted: 0 }, &[]);
                 Taken::Nothing
             }
             _ => Taken::Nothing,
@@ -142,7 +142,8 @@ impl Worker {
                 return self.took(server, listener, connection);
             }
             // Enough, or nobody waits, or it is closed, or no number is left for a descriptor.
-            if is_later(&self.send(Return::Fetched(listener), &[])) {
+            let accepted = AT_A_TIME - backlog.left;
+            if is_later(&self.send(Return::Fetched { listener, accepted }, &[])) {
                 fetching.push_front(backlog);
                 break;
             }
@@ -284,7 +285,7 @@ mod tests {
         assert!(is_connection(&worker.take(false)) && handoff.returned().is_none());
         assert!(matches!(worker.take(false), Taken::Nothing) && !worker.is_fetching());
         let (returned, connection) = handoff.returned().unwrap();
-        assert_eq!(returned, Return::Fetched(LISTENER));
+        assert_eq!(returned, Return::Fetched { listener: LISTENER, accepted: 2 });
         assert!(connection.is_none() && !handoff.has_unread());
     }
 
@@ -296,7 +297,8 @@ mod tests {
         let taken =
             (0..2 * GROWTH).take_while(|turn| is_connection(&worker.take(*turn == 0))).count();
         assert_eq!(taken, GROWTH as usize);
-        assert_eq!(handoff.returned().unwrap().0, Return::Fetched(LISTENER));
+        let fetched = Return::Fetched { listener: LISTENER, accepted: GROWTH };
+        assert_eq!(handoff.returned().unwrap().0, fetched);
         assert!(listener.accept().is_ok(), "the last one still waits");
     }
 
@@ -324,7 +326,8 @@ mod tests {
         let_fetch(&mut handoff, &listener);
         worker.close(SERVER);
         assert!(matches!(worker.take(true), Taken::Nothing) && !worker.is_fetching());
-        assert_eq!(handoff.returned().unwrap().0, Return::Fetched(LISTENER));
+        let fetched = Return::Fetched { listener: LISTENER, accepted: 0 };
+        assert_eq!(handoff.returned().unwrap().0, fetched);
         assert!(listener.accept().is_ok());
     }
 

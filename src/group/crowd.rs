@@ -17,6 +17,13 @@ use crate::protocol::WorkerId;
 /// it has done that, which costs less than to send it some, and waits for nobody.
 pub(super) const ENOUGH: usize = 4;
 
+/// The same after it was worth it within the last [`GAP`]: each connection that is sent before costs
+/// as much as some that are not.
+const ENOUGH_IN_A_CROWD: usize = 1;
+
+/// It was worth it to tell a worker that has then accepted so many.
+pub(super) const WORTH_IT: u32 = 8;
+
 /// As many workers at work for each CPU leave none of them idle. To wake more would only make them
 /// wait for one, each with cold caches.
 const AT_WORK_PER_CPU: usize = 2;
@@ -51,6 +58,8 @@ pub(super) struct Crowd {
     /// Workers that accept by themselves for as long as somebody waits. As long as all do, nothing
     /// is accepted here.
     fetching: HashSet<WorkerId>,
+    /// When it was last worth it.
+    worth_it_at: Option<Instant>,
     /// How many workers leave no CPU for another one.
     pub max_at_work: usize,
     /// How many connections were sent since all were idle.
@@ -64,6 +73,7 @@ impl Default for Crowd {
     fn default() -> Self {
         Self {
             fetching: HashSet::new(),
+            worth_it_at: None,
             max_at_work: AT_WORK_PER_CPU * available_parallelism().map_or(1, NonZero::get),
             sent_in_a_row: 0,
             last_at_work: None,
@@ -73,15 +83,20 @@ impl Default for Crowd {
 }
 
 impl Crowd {
-    /// A connection was sent to a worker.
-    pub fn sent(&mut self) {
+    /// A connection was sent to that worker.
+    pub fn sent(&mut self, worker: WorkerId, handoff: &mut Handoff, now: Instant) {
         self.sent_in_a_row += 1;
+        self.last_at_work = Some(now);
+        self.join_shift(worker, handoff, now);
     }
 
-    /// Whether only time can tell when a group of so many workers that has paused goes on.
-    pub fn needs_time(&self, workers: usize) -> bool {
-        let some_fetch = !self.fetching.is_empty() && self.fetching.len() < workers;
-        some_fetch || self.shift.is_some()
+    /// With how many in its socket a worker has enough to do.
+    fn enough(&self, now: Instant) -> usize {
+        if self.worth_it_at.is_some_and(|last| now - last < GAP) {
+            ENOUGH_IN_A_CROWD
+        } else {
+            ENOUGH
+        }
     }
 
     /// Whether some workers are left idle, for want of CPUs.
@@ -94,6 +109,11 @@ impl Crowd {
         self.shift.as_ref().is_none_or(|shift| {
             shift.len() < self.max_at_work || shift.iter().any(|other| other.worker == worker)
         })
+    }
+
+    /// Whether the worker does not accept by itself, but could.
+    fn can_be_told(&self, worker: WorkerId) -> bool {
+        !self.fetching.contains(&worker) && self.has_place_for(worker)
     }
 
     /// Whether connections that have waited for so long in front of a worker should go to others:
@@ -129,8 +149,11 @@ impl Crowd {
         })
     }
 
+    /// If there is a place for it.
     fn join_shift(&mut self, worker: WorkerId, handoff: &mut Handoff, now: Instant) {
+        let max = self.max_at_work;
         if let Some(shift) = &mut self.shift
+            && shift.len() < max
             && !shift.iter().any(|other| other.worker == worker)
         {
             shift.push(OnShift { worker, since: now, limit: handoff.load() + GROWTH });
@@ -144,27 +167,29 @@ impl Group {
         self.crowd.fetching.remove(&worker);
     }
 
+    /// The worker has accepted so many by itself, and does so no more.
+    pub fn has_fetched(&mut self, worker: WorkerId, accepted: u32, now: Instant) {
+        if accepted >= WORTH_IT {
+            self.crowd.worth_it_at = Some(now);
+        }
+        self.stop_fetching(worker);
+    }
+
     /// The worker for whoever is next in the kernel's backlog. If there is none, those that are to
     /// be served in turn and have enough are told to accept by themselves.
     pub(super) fn choose_or_let_fetch(&mut self, workers: &mut Workers<'_>) -> Option<WorkerId> {
         if workers.options.policy != Policy::RoundRobin {
             return self.choose_or_want(workers);
         }
+        let enough = self.crowd.enough(workers.now);
         let needs_some = |group: &Self, worker, handoff: &mut Handoff| {
-            let crowd = &group.crowd;
-            crowd.has_place_for(worker)
-                && handoff.unread() < ENOUGH
-                && !crowd.fetching.contains(&worker)
+            group.crowd.can_be_told(worker) && handoff.unread() < enough
         };
-        let mut chosen = self.choose_if(workers, needs_some);
-        if chosen.is_none() {
-            self.let_fetch(workers);
+        self.choose_if(workers, needs_some).or_else(|| {
+            self.let_fetch(enough, workers);
             // One that could not be told may have gone on before it was asked to say so.
-            chosen = self.choose_if(workers, needs_some);
-        }
-        let handoff = workers.handoffs.get_mut(&chosen?)?;
-        self.crowd.join_shift(chosen?, handoff, workers.now);
-        chosen
+            self.choose_if(workers, needs_some)
+        })
     }
 
     /// Begins, changes or ends the shift.
@@ -174,6 +199,7 @@ impl Group {
         let in_turn = workers.options.policy == Policy::RoundRobin;
         if !in_turn || members.len() <= crowd.max_at_work {
             crowd.shift = None;
+            crowd.sent_in_a_row = 0;
             return;
         }
         let at_work = members.iter().filter(|worker| crowd.is_at_work(**worker, workers)).count();
@@ -199,7 +225,8 @@ impl Group {
         }
     }
 
-    fn let_fetch(&mut self, workers: &mut Workers<'_>) {
+    /// Tells those that have `enough` and are not blocked.
+    fn let_fetch(&mut self, enough: usize, workers: &mut Workers<'_>) {
         let (now, timeout) = (workers.now, workers.options.handoff_timeout);
         for &worker in self.balancer.iter().flat_map(Balancer::workers) {
             let (Some(handoff), Some(server)) =
@@ -207,13 +234,16 @@ impl Group {
             else {
                 continue;
             };
-            if self.crowd.fetching.contains(&worker) || !self.crowd.has_place_for(worker) {
+            if !self.crowd.can_be_told(worker) {
                 continue;
             }
             // One that refuses what it is given would do so with what it fetches.
-            let may_fetch = handoff.unread() >= ENOUGH && !self.refusals.contains_key(&worker);
+            let may_fetch = handoff.unread() >= enough && !self.refusals.contains_key(&worker);
             let socket = self.listener.as_fd();
-            if may_fetch && handoff.let_fetch(self.id, *server, socket, now).is_ok() {
+            if may_fetch
+                && handoff.stuck_for(now) < PATIENCE
+                && handoff.let_fetch(self.id, *server, socket, now).is_ok()
+            {
                 self.crowd.fetching.insert(worker);
                 self.crowd.join_shift(worker, handoff, now);
             } else if may_fetch || handoff.readiness(now, timeout) == Readiness::Unable {

@@ -1,9 +1,11 @@
 use std::net::TcpStream;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::crowd::{ENOUGH, GAP, GROWTH, PATIENCE, SHIFT};
+use super::crowd::{ENOUGH, GAP, GROWTH, PATIENCE, SHIFT, WORTH_IT};
 use super::*;
 use crate::protocol::Target;
-use crate::shared::WorkerPage;
+use crate::shared::{WANTED_TO_TURN, WorkerPage};
 use crate::sys::memory::Shared;
 
 const TIMEOUT: Duration = Duration::from_millis(5);
@@ -83,14 +85,23 @@ impl Cluster {
     /// The worker has read up to that unit.
     fn read(&self, id: u32, sequence: u64) {
         let page = &self.pages[&WorkerId(id)];
-        page.last_read.store(sequence, std::sync::atomic::Ordering::Release);
+        page.last_read.store(sequence, Ordering::Release);
+    }
+
+    /// All workers have read all that they were sent, and accepted so many each until nobody waited.
+    fn fetch_all(&mut self, accepted: u32) {
+        self.read_all();
+        while self.group.listener.accept().is_ok() {}
+        for worker in self.pages.keys() {
+            self.group.has_fetched(*worker, accepted, self.now);
+        }
     }
 
     /// All workers have read all that they were sent.
     fn read_all(&mut self) {
         for (id, handoff) in &mut self.handoffs {
             let page = &self.pages[id];
-            page.last_read.fetch_add(handoff.unread() as u64, std::sync::atomic::Ordering::AcqRel);
+            page.last_read.fetch_add(handoff.unread() as u64, Ordering::AcqRel);
         }
     }
 }
@@ -103,11 +114,36 @@ fn workers_that_have_enough_are_sent_the_listener_and_nobody_is_accepted() {
     assert_eq!(cluster.accept(), Accepted::Paused, "they are not sent it twice");
     assert_eq!(cluster.unread(), [ENOUGH + 1, ENOUGH + 1]);
     assert!(cluster.group.listener.accept().is_ok(), "the ninth");
-    assert!(!cluster.group.needs_time());
     cluster.read(2, 5);
     cluster.group.stop_fetching(WorkerId(2));
     assert_eq!(cluster.connect(1), Accepted::All);
     assert_eq!(cluster.unread(), [ENOUGH + 1, 1]);
+}
+
+#[test]
+fn a_crowd_that_comes_again_is_left_to_them_sooner_if_that_was_worth_it() {
+    let mut cluster = Cluster::new(2, 8);
+    for (accepted, pause, enough) in
+        [(WORTH_IT - 1, Duration::ZERO, ENOUGH), (WORTH_IT, GAP / 2, 1), (0, GAP / 2, ENOUGH)]
+    {
+        cluster.fetch_all(accepted);
+        cluster.now += pause;
+        assert_eq!(cluster.connect(2 * enough + 1), Accepted::Paused);
+        assert_eq!(cluster.unread(), [enough + 1, enough + 1]);
+    }
+}
+
+#[test]
+fn a_blocked_worker_is_not_told_to_accept_but_asked_to_say_when_it_turns() {
+    let mut cluster = Cluster::new(2, 8);
+    assert_eq!(cluster.connect(2 * ENOUGH - 1), Accepted::All);
+    cluster.now += PATIENCE;
+    cluster.read(2, ENOUGH as u64 - 1);
+    cluster.pages[&WorkerId(2)].phase.store(1, Ordering::Release);
+    assert_eq!(cluster.connect(ENOUGH + 1), Accepted::Paused);
+    assert_eq!(cluster.unread(), [ENOUGH, ENOUGH + 1]);
+    let wanted = [1, 2].map(|id| cluster.pages[&WorkerId(id)].wanted.load(Ordering::Acquire));
+    assert_eq!(wanted, [WANTED_TO_TURN, 0]);
 }
 
 #[test]
@@ -118,11 +154,11 @@ fn a_connection_is_not_taken_from_a_worker_that_is_as_slow_as_the_others() {
     cluster.now += slow;
     for worker in [1, 2] {
         cluster.read(worker, 1);
-        cluster.pages[&WorkerId(worker)].phase.store(1, std::sync::atomic::Ordering::Release);
+        cluster.pages[&WorkerId(worker)].phase.store(1, Ordering::Release);
     }
     assert_eq!(cluster.room_elsewhere(2), 0, "it has just turned");
     cluster.now += slow;
-    cluster.pages[&WorkerId(1)].phase.store(3, std::sync::atomic::Ordering::Release);
+    cluster.pages[&WorkerId(1)].phase.store(3, Ordering::Release);
     assert_eq!(cluster.room_elsewhere(2), 0, "its turn takes as long as the one before");
     cluster.read(1, 2);
     assert_eq!(cluster.room_elsewhere(2), 1, "the other one has nothing to do");
@@ -148,7 +184,6 @@ fn idle_workers_stay_idle_while_enough_are_at_work() {
     cluster.cpus = Cpus::that_are(true);
     assert_eq!(cluster.connect(6), Accepted::Paused);
     assert_eq!(cluster.unread(), [3, 0, ENOUGH + 1], "one is on shift");
-    assert!(cluster.group.needs_time(), "or nobody would see that it is blocked");
     cluster.now += PATIENCE;
     assert_eq!(cluster.accept(), Accepted::All);
     assert_eq!(cluster.unread(), [3, 2, ENOUGH + 1], "it is blocked");
@@ -203,7 +238,7 @@ fn one_that_is_gone_refuses_or_has_many_is_on_shift_no_more() {
         |cluster, worker| {
             let open = u32::try_from(2 * GROWTH).unwrap();
             let page = &cluster.pages[&worker];
-            page.open_connections.store(open, std::sync::atomic::Ordering::Release);
+            page.open_connections.store(open, Ordering::Release);
         },
         |cluster, worker| cluster.group.remove(worker),
         |cluster, worker| cluster.group.refused(worker, cluster.now),
@@ -225,4 +260,20 @@ fn what_waits_in_front_of_a_worker_on_shift_stays_there_until_it_counts_as_block
     assert_eq!(cluster.room_elsewhere(worker), 0);
     cluster.now += PATIENCE / 2;
     assert!(cluster.room_elsewhere(worker) > 0);
+}
+
+#[test]
+fn what_was_taken_back_from_a_worker_on_shift_wakes_one_other() {
+    let mut cluster = Cluster::new(3, 1);
+    let blocked = on_shift(&mut cluster);
+    cluster.connect(1);
+    cluster.now += PATIENCE;
+    for _ in 0..3 {
+        cluster.put_back(None);
+    }
+    assert_eq!(cluster.accept(), Accepted::All);
+    let mut unread = cluster.unread();
+    unread.remove(blocked as usize - 1);
+    unread.sort_unstable();
+    assert_eq!(unread, [0, 3]);
 }
