@@ -93,17 +93,20 @@ impl Handoff {
 
     /// Whether the worker can take a connection now; `timeout` is the handoff timeout.
     pub fn readiness(&mut self, now: Instant, timeout: Duration) -> Readiness {
-        self.look(now);
-        if self.blocked_in.is_some() || self.unread.len() >= MAX_UNREAD {
-            return Readiness::Unable;
-        }
-        // Even: running timers, immediates or ticks, and no turn of the loop for that long.
-        let phase = self.progress.phase();
-        let working = phase != 0 && phase.is_multiple_of(2);
-        if working && now - self.progress.since() > timeout {
+        if self.is_blocked(now, timeout) || self.unread.len() >= MAX_UNREAD {
             return Readiness::Unable;
         }
         if self.is_occupied(now, timeout) { Readiness::Occupied } else { Readiness::Ready }
+    }
+
+    /// Whether something has to happen before it takes anything: its loop has not turned since it
+    /// was taken from, or not for longer than the timeout.
+    pub fn is_blocked(&mut self, now: Instant, timeout: Duration) -> bool {
+        self.look(now);
+        // Even: running timers, immediates or ticks.
+        let phase = self.progress.phase();
+        let working = phase != 0 && phase.is_multiple_of(2);
+        self.blocked_in.is_some() || (working && now - self.progress.since() > timeout)
     }
 
     /// Whether it still has to do with what it was sent: has not read it, or not come back from

@@ -317,7 +317,8 @@ impl Primary {
         }
         let unread = self.handoffs.values_mut().any(Handoff::may_be_overdue);
         let returns = self.handoffs.values().any(Handoff::has_returns);
-        (resume, unread || returns)
+        let again = unread || returns || !resume.is_empty();
+        (resume, again)
     }
 
     /// How many connections of a listener are better off elsewhere than with the worker `id`. One

@@ -18,10 +18,12 @@ use crate::protocol::WorkerId;
 pub(super) const ENOUGH: usize = 4;
 
 /// The same after it was worth it within the last [`GAP`]: each connection that is sent before costs
-/// as much as some that are not.
+/// as much as some that are not. They are told then even if nobody waits at that moment: to look
+/// first would be a wake-up of the primary for each of those that come right after.
 const ENOUGH_IN_A_CROWD: usize = 1;
 
-/// It was worth it to tell a worker that has then accepted so many.
+/// It was worth it to tell a worker that has then accepted so many. One that keeps them all accepts
+/// no more after that, so a crowd that stays is told sooner as well; it is spread no worse.
 pub(super) const WORTH_IT: u32 = 8;
 
 /// As many workers at work for each CPU leave none of them idle. To wake more would only make them
@@ -29,7 +31,7 @@ pub(super) const WORTH_IT: u32 = 8;
 const AT_WORK_PER_CPU: usize = 2;
 
 /// One whose loop has not turned or has not read for so long is not at work, but blocked. Looked at
-/// on every tick of the I/O thread.
+/// on every tick of the I/O thread while somebody waits.
 pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 
 /// Before that, since all were idle, each has had its turn so often.
@@ -241,7 +243,7 @@ impl Group {
             let may_fetch = handoff.unread() >= enough && !self.refusals.contains_key(&worker);
             let socket = self.listener.as_fd();
             if may_fetch
-                && handoff.stuck_for(now) < PATIENCE
+                && !handoff.is_blocked(now, timeout)
                 && handoff.let_fetch(self.id, *server, socket, now).is_ok()
             {
                 self.crowd.fetching.insert(worker);

@@ -134,16 +134,19 @@ fn a_crowd_that_comes_again_is_left_to_them_sooner_if_that_was_worth_it() {
 }
 
 #[test]
-fn a_blocked_worker_is_not_told_to_accept_but_asked_to_say_when_it_turns() {
+fn a_blocked_worker_is_told_to_accept_by_itself_when_it_turns() {
     let mut cluster = Cluster::new(2, 8);
+    cluster.pages[&WorkerId(1)].phase.store(2, Ordering::Release);
     assert_eq!(cluster.connect(2 * ENOUGH - 1), Accepted::All);
-    cluster.now += PATIENCE;
+    cluster.now += 2 * TIMEOUT;
     cluster.read(2, ENOUGH as u64 - 1);
-    cluster.pages[&WorkerId(2)].phase.store(1, Ordering::Release);
     assert_eq!(cluster.connect(ENOUGH + 1), Accepted::Paused);
     assert_eq!(cluster.unread(), [ENOUGH, ENOUGH + 1]);
     let wanted = [1, 2].map(|id| cluster.pages[&WorkerId(id)].wanted.load(Ordering::Acquire));
     assert_eq!(wanted, [WANTED_TO_TURN, 0]);
+    cluster.pages[&WorkerId(1)].phase.store(3, Ordering::Release);
+    assert_eq!(cluster.accept(), Accepted::Paused);
+    assert_eq!(cluster.unread(), [ENOUGH + 1, ENOUGH + 1]);
 }
 
 #[test]
