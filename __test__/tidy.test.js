@@ -74,6 +74,18 @@ const RULES = [
     },
   },
   {
+    name: 'protocol/ uses nothing of the crate but protocol.rs',
+    why: 'it is a part of it, and as pure',
+    in: /^src\/protocol\//,
+    of: exceptTests,
+    never: /\bcrate::|\bsuper::\{?\s*super\b/g,
+    good: { 'src/protocol/a.rs': 'use super::{A, B};' },
+    bad: {
+      'src/protocol/a.rs': 'use crate::sys;',
+      'src/protocol/b.rs': 'use super::super::sys;',
+    },
+  },
+  {
     name: 'primary.rs does not know worker.rs, nor it the primary',
     why: 'they are two ends of one protocol, in two processes',
     in: /^src\/(?:primary|worker)\.rs$/,

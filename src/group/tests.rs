@@ -187,6 +187,7 @@ fn idle_workers_stay_idle_while_enough_are_at_work() {
     cluster.cpus = Cpus::that_are(true);
     assert_eq!(cluster.connect(6), Accepted::Paused);
     assert_eq!(cluster.unread(), [3, 0, ENOUGH + 1], "one is on shift");
+    assert!(cluster.group.is_stalled(), "or nobody would see that it is blocked");
     cluster.now += PATIENCE;
     assert_eq!(cluster.accept(), Accepted::All);
     assert_eq!(cluster.unread(), [3, 2, ENOUGH + 1], "it is blocked");
