@@ -93,7 +93,8 @@ pub struct EventLoop {
     resting_until: Option<Instant>,
     /// On which workers send something back.
     returns: HashMap<WorkerId, OwnedFd>,
-    /// When it is looked after what is under way.
+    /// When it is looked after what is under way, and at all workers. Not put off by what is handed
+    /// out meanwhile, or under a steady load nobody would ever look.
     tick_at: Option<Instant>,
     /// Something may have been handed out since it was decided to look.
     busy: bool,

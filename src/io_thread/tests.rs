@@ -109,6 +109,27 @@ fn what_a_worker_does_not_take_goes_to_another_after_the_timeout() {
 }
 
 #[test]
+fn and_so_it_does_while_others_keep_coming() {
+    let (io, _blocked, port) = serving();
+    // More than one tick.
+    let handoff_timeout = Duration::from_millis(20);
+    io.configure(Options { handoff_timeout, ..Options::default() }, None);
+    let client = connect(port);
+    let other = Worker::join(&io, 2);
+    other.listen(&io);
+    io.attach(other.id, SERVER);
+    let peers = (0..10_000).map(|_| {
+        connect(port);
+        let taken = other.take();
+        // Its loop turns, so it is ready for the next one.
+        other.page.phase.fetch_add(2, Ordering::Release);
+        taken.peer_addr().unwrap()
+    });
+    let address = client.local_addr().unwrap();
+    assert!(peers.into_iter().any(|peer| peer == address));
+}
+
+#[test]
 fn a_port_is_free_when_its_last_server_is_closed() {
     let (io, worker, port) = serving();
     connect(port);
