@@ -118,7 +118,7 @@ fn and_so_it_does_while_others_keep_coming() {
     let other = Worker::join(&io, 2);
     other.listen(&io);
     io.attach(other.id, SERVER);
-    let peers = (0..10_000).map(|_| {
+    let mut peers = (0..10_000).map(|_| {
         connect(port);
         let taken = other.take();
         // Its loop turns, so it is ready for the next one.
@@ -126,7 +126,7 @@ fn and_so_it_does_while_others_keep_coming() {
         taken.peer_addr().unwrap()
     });
     let address = client.local_addr().unwrap();
-    assert!(peers.into_iter().any(|peer| peer == address));
+    assert!(peers.any(|peer| peer == address));
 }
 
 #[test]
