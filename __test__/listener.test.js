@@ -166,7 +166,7 @@ describe('a listener without workers', () => {
 
 describe('out of descriptors', () => {
   test('the primary waits without work, and loses nobody', async (t) => {
-    const options = { signal: 'exhaust' };
+    const options = { signal: 'exhaust', settings: { scheduling: 'least-connections' } };
     const { program, pid, target } = await startWorkers(t, options, { limit: 80 });
     process.kill(pid, 'SIGUSR2');
     assert.equal((await program.next('exhausted')).code, 'EMFILE');
@@ -180,8 +180,18 @@ describe('out of descriptors', () => {
     assert.deepEqual(said, { connections: 100, requests: 100, distinct: 100 });
   });
 
+  test('the workers in line need nothing of the primary', async (t) => {
+    const options = { signal: 'exhaust' };
+    const { program, pid, target } = await startWorkers(t, options, { limit: 80 });
+    process.kill(pid, 'SIGUSR2');
+    assert.equal((await program.next('exhausted')).code, 'EMFILE');
+    await Promise.all(many(target, 100));
+    await program.next('free');
+    await endAfter(program, 100);
+  });
+
   test('the primary does not lose what it would have to take back', async (t) => {
-    const settings = { handoffTimeout: 200 };
+    const settings = { handoffTimeout: 200, scheduling: 'least-connections' };
     const options = { signal: 'exhaust', settings };
     const { program, pid, workers, target } = await startWorkers(t, options, { limit: 80 });
     await stop(workers[0].pid);

@@ -3,6 +3,7 @@
 
 mod choice;
 mod crowd;
+mod line;
 
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::balancer::{Balancer, Policy};
 use crate::cpus::Cpus;
@@ -22,6 +23,7 @@ use crate::protocol::{ListenerId, ServerId, WorkerId};
 use crate::sys::fd;
 
 use self::crowd::Crowd;
+use self::line::Line;
 
 /// How many connections are accepted and kept for workers that cannot take them yet, by a policy
 /// that has to see the client first. All others stay in the kernel's backlog.
@@ -34,9 +36,17 @@ const MAX_WAITING_FOR_ONE: usize = 16;
 /// How many connections are accepted at a time, before other sockets get their turn.
 const MAX_ACCEPTED: usize = 64;
 
+/// How long a worker that has refused is left alone.
+const REFUSAL_PAUSE: Duration = Duration::from_millis(5);
+
 /// What to do with a listening socket after [`Group::accept`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
+    /// The workers do so in line: it is only looked after, at each tick while somebody comes.
+    InLine {
+        /// Whether somebody waits.
+        waiting: bool,
+    },
     /// Nobody waits: watch it.
     All,
     /// There may be more: come back after the others.
@@ -80,6 +90,12 @@ struct Refusal {
     refused: bool,
 }
 
+impl Refusal {
+    fn is_recent(&self, now: Instant) -> bool {
+        now - self.at < REFUSAL_PAUSE
+    }
+}
+
 /// What a group needs to hand out connections.
 pub struct Workers<'a> {
     pub handoffs: &'a mut HashMap<WorkerId, Handoff>,
@@ -106,6 +122,7 @@ pub struct Group {
     /// nobody wants would go round without a pause.
     refusals: HashMap<WorkerId, Refusal>,
     crowd: Crowd,
+    line: Line,
     pub paused: bool,
     /// Its last worker crashed; it ends then unless another one comes.
     pub lingers_until: Option<Instant>,
@@ -125,6 +142,7 @@ impl Group {
             questions: 0,
             refusals: HashMap::new(),
             crowd: Crowd::default(),
+            line: Line::default(),
             paused: false,
             lingers_until: None,
         }
@@ -134,6 +152,7 @@ impl Group {
         self.members.remove(&worker);
         self.refusals.remove(&worker);
         self.crowd.forget(worker);
+        self.line.forget(worker);
         if let Some(balancer) = &mut self.balancer {
             balancer.leave(worker);
         }
@@ -175,7 +194,12 @@ impl Group {
     pub fn accept(&mut self, workers: &mut Workers<'_>) -> Accepted {
         self.keep_shift(workers);
         self.hand_out_waiting(workers);
-        let outcome = self.accept_and_hand_out(workers);
+        let in_line = self.keep_line(workers);
+        let outcome = if in_line {
+            Accepted::InLine { waiting: self.attend(workers) }
+        } else {
+            self.accept_and_hand_out(workers)
+        };
         self.paused = outcome == Accepted::Paused;
         outcome
     }

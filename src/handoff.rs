@@ -57,7 +57,9 @@ pub struct Handoff {
 /// What a worker did not take.
 pub struct TakenBack {
     pub listener: ListenerId,
-    /// `None`: it was the listening socket, from which the worker will not accept by itself now.
+    /// What it was, other than [`Parcel::Nothing`].
+    pub parcel: Parcel,
+    /// If it was one.
     pub connection: Option<OwnedFd>,
     /// It was for that worker alone.
     pub bound: bool,
@@ -162,7 +164,7 @@ impl Handoff {
     ) -> io::Result<()> {
         let sequence = self.last_sequence + 1;
         let unit = Unit { sequence, listener, server, parcel: Parcel::Connection };
-        self.send(unit, connection, bound, now)
+        self.send(unit, Some(connection), bound, now)
     }
 
     /// Lets the worker accept from the listener by itself, after all that it was sent before, until
@@ -175,18 +177,45 @@ impl Handoff {
         now: Instant,
     ) -> io::Result<()> {
         let sequence = self.last_sequence + 1;
-        self.send(Unit { sequence, listener, server, parcel: Parcel::Listener }, socket, true, now)
+        let unit = Unit { sequence, listener, server, parcel: Parcel::Listener };
+        self.send(unit, Some(socket), true, now)
+    }
+
+    /// Lets the worker wait at the listener in line with others, until it has enough or is recalled.
+    /// Errors are those of [`hand`](Self::hand).
+    pub fn line_up(
+        &mut self,
+        listener: ListenerId,
+        server: ServerId,
+        socket: BorrowedFd<'_>,
+        now: Instant,
+    ) -> io::Result<()> {
+        let sequence = self.last_sequence + 1;
+        let unit = Unit { sequence, listener, server, parcel: Parcel::Line };
+        self.send(unit, Some(socket), true, now)
+    }
+
+    /// Lets the worker accept there no more by itself. Errors are those of [`hand`](Self::hand).
+    pub fn recall(
+        &mut self,
+        listener: ListenerId,
+        server: ServerId,
+        now: Instant,
+    ) -> io::Result<()> {
+        let sequence = self.last_sequence + 1;
+        self.send(Unit { sequence, listener, server, parcel: Parcel::Recall }, None, true, now)
     }
 
     fn send(
         &mut self,
         unit: Unit,
-        descriptor: BorrowedFd<'_>,
+        descriptor: Option<BorrowedFd<'_>>,
         bound: bool,
         now: Instant,
     ) -> io::Result<()> {
         let Unit { sequence, listener, .. } = unit;
-        fd::send(self.sender.as_fd(), &[IoSlice::new(&unit.encode())], &[descriptor])?;
+        let descriptors = descriptor.as_slice();
+        fd::send(self.sender.as_fd(), &[IoSlice::new(&unit.encode())], descriptors)?;
         self.last_sequence = sequence;
         self.last_sent = Some(now);
         self.unread.push_back(Unread { sequence, sent: now, listener, bound });
@@ -252,7 +281,7 @@ impl Handoff {
             let Some(unit) = Unit::decode(&buffer[..received.bytes]) else { continue };
             let connection = match (unit.parcel, received.fds.into_iter().next()) {
                 (Parcel::Connection, Some(connection)) => Some(connection),
-                (Parcel::Listener, _) => None,
+                (Parcel::Listener | Parcel::Line | Parcel::Recall, _) => None,
                 _ => continue,
             };
             let mut bound = false;
@@ -261,7 +290,8 @@ impl Handoff {
                 unread.sequence > unit.sequence
             });
             room -= usize::from(!bound);
-            taken.push(TakenBack { listener: unit.listener, connection, bound });
+            let Unit { listener, parcel, .. } = unit;
+            taken.push(TakenBack { listener, parcel, connection, bound });
         }
         if self.unread.is_empty() {
             self.poke();

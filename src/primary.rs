@@ -15,7 +15,7 @@ use crate::cpus::Cpus;
 use crate::group::{Accepted, Group, Question, Workers};
 use crate::handoff::{Handoff, TakenBack};
 use crate::listener::Listener;
-use crate::protocol::{Bound, ListenRequest, ListenerId, Return, ServerId, WorkerId};
+use crate::protocol::{Bound, ListenRequest, ListenerId, Parcel, Return, ServerId, WorkerId};
 
 /// What can be set for the whole cluster.
 #[derive(Clone, Copy, Debug)]
@@ -269,7 +269,8 @@ impl Primary {
                         group.refused(id, Instant::now());
                     }
                     if connection.is_some() {
-                        let back = TakenBack { listener, connection, bound: false };
+                        let parcel = Parcel::Connection;
+                        let back = TakenBack { listener, parcel, connection, bound: false };
                         resume.extend(self.put_back(back, None));
                     }
                 }
@@ -281,6 +282,7 @@ impl Primary {
                     if let Some(group) = self.groups.get_mut(&listener) {
                         group.has_fetched(id, accepted, now);
                     }
+                    resume.push(listener);
                 }
                 // That it can take one again is said by the message being there.
                 (Return::Free, _) => {}
@@ -344,10 +346,13 @@ impl Primary {
     /// and keeps it if it was bound to that one.
     fn put_back(&mut self, taken: TakenBack, worker: Option<WorkerId>) -> Option<ListenerId> {
         let group = self.groups.get_mut(&taken.listener)?;
-        match (taken.connection, worker) {
-            (Some(connection), _) => group.put_back(connection, worker.filter(|_| taken.bound)),
-            (None, Some(worker)) => group.stop_fetching(worker),
-            (None, None) => {}
+        match (taken.parcel, taken.connection, worker) {
+            (_, Some(connection), _) => {
+                group.put_back(connection, worker.filter(|_| taken.bound));
+            }
+            (Parcel::Recall, None, Some(worker)) => group.not_recalled(worker),
+            (_, None, Some(worker)) => group.stop_fetching(worker),
+            (_, None, None) => {}
         }
         Some(taken.listener)
     }

@@ -1,8 +1,13 @@
-//! A worker's side of the balancer: taking connections from its socket, or from the backlog when all
-//! have enough to do, one in a turn of its event loop; and telling the primary through shared memory
-//! whether the loop turns.
+//! A worker's side of the balancer: taking connections from its socket, or from the backlog where
+//! the primary lets it, one in a turn of its event loop; and telling the primary through shared
+//! memory whether the loop turns.
 //!
 //! No libuv in here: `addon/worker.rs` calls it from the loop's prepare and check callbacks.
+
+mod backlog;
+
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
@@ -16,12 +21,8 @@ use crate::shared::{WANTED_TO_TURN, WorkerPage};
 use crate::sys::fd;
 use crate::sys::memory::Shared;
 
-/// By how much the number of its open connections may grow while a worker accepts by itself. One
-/// that has a CPU while others wait for one would otherwise keep most of a crowd that stays.
-const GROWTH: u32 = 8;
-
-/// How many connections a worker accepts by itself before it lets another have its turn.
-const AT_A_TIME: u32 = 256;
+use self::backlog::{Backlog, Fetched};
+pub use self::backlog::{Spot, TakeSpot};
 
 /// What [`Worker::take`] found.
 pub enum Taken {
@@ -37,21 +38,11 @@ pub enum Taken {
     End,
 }
 
-/// A listening socket from which this worker accepts by itself.
-struct Backlog {
-    server: ServerId,
-    listener: ListenerId,
-    socket: OwnedFd,
-    /// With so many connections open it accepts no more.
-    limit: u32,
-    /// How many it may still accept.
-    left: u32,
-}
-
 pub struct Worker {
     connections: OwnedFd,
-    /// Each in turn, until nobody waits there: the primary has enough for all workers to do.
+    /// Each in turn.
     fetching: RefCell<VecDeque<Backlog>>,
+    take_spot: TakeSpot,
     /// Those that are open.
     servers: RefCell<HashSet<ServerId>>,
     page: Rc<Shared<WorkerPage>>,
@@ -59,10 +50,10 @@ pub struct Worker {
 
 impl Worker {
     /// From the two descriptors of the primary's `Hello`.
-    pub fn new(connections: OwnedFd, page: &OwnedFd) -> io::Result<Self> {
+    pub fn new(connections: OwnedFd, page: &OwnedFd, take_spot: TakeSpot) -> io::Result<Self> {
         let page = Rc::new(Shared::open(page)?);
         let (fetching, servers) = (RefCell::default(), RefCell::default());
-        Ok(Self { connections, fetching, servers, page })
+        Ok(Self { connections, fetching, take_spot, servers, page })
     }
 
     /// Becomes readable when a connection waits.
@@ -78,6 +69,15 @@ impl Worker {
         let next = if phase.is_multiple_of(2) == waiting { phase + 1 } else { phase + 2 };
         self.page.phase.store(next, Ordering::Release);
         self.tell_if_wanted(|wanted| wanted == WANTED_TO_TURN);
+    }
+
+    /// Lines up again behind the others where it has had its turn; called right before the loop
+    /// waits.
+    pub fn line_up(&self) {
+        let open = self.page.open_connections.load(Ordering::Relaxed);
+        self.fetching
+            .borrow_mut()
+            .retain_mut(|backlog| backlog.line_up_again(open) || is_later(&self.say_over(backlog)));
     }
 
     /// Takes the connection that has waited longest: one that the primary has sent, if the socket is
@@ -108,17 +108,13 @@ impl Worker {
         let descriptor = received.fds.into_iter().next();
         let taken = match (parcel, descriptor) {
             (Parcel::Connection, Some(connection)) => self.took(server, listener, connection),
-            (Parcel::Listener, Some(socket)) if self.servers.borrow().contains(&server) => {
-                // It comes once more if a connection was refused before this unit was read.
-                self.stop_fetching(|other| other == server);
-                let limit = self.page.open_connections.load(Ordering::Relaxed) + GROWTH;
-                let backlog = Backlog { server, listener, socket, limit, left: AT_A_TIME };
-                self.fetching.borrow_mut().push_back(backlog);
+            (Parcel::Listener | Parcel::Line, descriptor) => {
+                self.begin_to_fetch(server, listener, parcel, descriptor);
                 Taken::Nothing
             }
-            (Parcel::Listener, _) => {
-                // The server is closed, or the descriptor was lost.
-                let _ = self.send(Return::Fetched { listener, accepted: 0 }, &[]);
+            (Parcel::Recall, _) => {
+                let mut fetching = self.fetching.borrow_mut();
+                fetching.iter_mut().filter(|b| b.server == server).for_each(Backlog::end);
                 Taken::Nothing
             }
             _ => Taken::Nothing,
@@ -128,27 +124,51 @@ impl Worker {
         taken
     }
 
+    fn begin_to_fetch(
+        &self,
+        server: ServerId,
+        listener: ListenerId,
+        parcel: Parcel,
+        socket: Option<OwnedFd>,
+    ) {
+        // It comes once more if a connection was refused before this unit was read.
+        self.stop_fetching(|other| other == server);
+        let open = self.page.open_connections.load(Ordering::Relaxed);
+        let is_open = self.servers.borrow().contains(&server);
+        let backlog = socket.filter(|_| is_open).and_then(|socket| {
+            let mut backlog = Backlog::new(server, listener, socket, open);
+            let in_line = parcel == Parcel::Line;
+            (!in_line || backlog.line_up(&self.take_spot).is_ok()).then_some(backlog)
+        });
+        if let Some(backlog) = backlog {
+            self.fetching.borrow_mut().push_back(backlog);
+        } else {
+            // The server is closed, or the descriptor was lost, or there is no memory to watch it.
+            let _ = self.send(Return::Fetched { listener, accepted: 0 }, &[]);
+        }
+    }
+
     fn fetch(&self) -> Taken {
         let mut fetching = self.fetching.borrow_mut();
         let open = self.page.open_connections.load(Ordering::Relaxed);
-        while let Some(mut backlog) = fetching.pop_front() {
-            let Backlog { server, listener, limit, .. } = backlog;
-            if open < limit
-                && backlog.left > 0
-                && let Ok(connection) = fd::accept(backlog.socket.as_fd())
-            {
-                backlog.left -= 1;
-                fetching.push_back(backlog);
-                return self.took(server, listener, connection);
-            }
-            // Enough, or nobody waits, or it is closed, or no number is left for a descriptor.
-            let accepted = AT_A_TIME - backlog.left;
-            if is_later(&self.send(Return::Fetched { listener, accepted }, &[])) {
-                fetching.push_front(backlog);
-                break;
+        for _ in 0..fetching.len() {
+            let Some(mut backlog) = fetching.pop_front() else { break };
+            match backlog.accept(open) {
+                Fetched::Connection(connection) => {
+                    let (server, listener) = (backlog.server, backlog.listener);
+                    fetching.push_back(backlog);
+                    return self.took(server, listener, connection);
+                }
+                Fetched::Over if !is_later(&self.say_over(&backlog)) => {}
+                Fetched::Over | Fetched::Nothing => fetching.push_back(backlog),
             }
         }
         Taken::Nothing
+    }
+
+    /// Tells the primary that this worker accepts no more there.
+    fn say_over(&self, &Backlog { listener, accepted, .. }: &Backlog) -> io::Result<()> {
+        self.send(Return::Fetched { listener, accepted }, &[])
     }
 
     fn took(&self, server: ServerId, listener: ListenerId, connection: OwnedFd) -> Taken {
@@ -163,10 +183,10 @@ impl Worker {
         Taken::End
     }
 
-    /// Whether there may be more to take although the socket is not readable.
+    /// Whether there may be more to take although nothing makes the loop turn.
     #[must_use]
     pub fn is_fetching(&self) -> bool {
-        !self.fetching.borrow().is_empty()
+        self.fetching.borrow().iter().any(Backlog::is_pressing)
     }
 
     /// The server can be given connections from now on.
@@ -231,124 +251,4 @@ fn is_later(result: &io::Result<()>) -> bool {
     result
         .as_ref()
         .is_err_and(|error| !matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::TcpStream;
-    use std::time::Instant;
-
-    use super::*;
-    use crate::handoff::{Handoff, TakenBack};
-    use crate::listener::Listener;
-    use crate::protocol::Target;
-
-    const LISTENER: ListenerId = ListenerId(5);
-    const SERVER: ServerId = ServerId(7);
-
-    fn setup() -> (Handoff, Worker) {
-        let (sender, receiver) = fd::packet_pair().unwrap();
-        let (page, memory) = Shared::<WorkerPage>::create(c"test").unwrap();
-        let worker = Worker::new(receiver.try_clone().unwrap(), &memory).unwrap();
-        worker.open(SERVER);
-        (Handoff::new(sender, receiver, page.into(), Instant::now()), worker)
-    }
-
-    /// A listener with so many clients in its backlog.
-    fn crowd(size: usize) -> (Listener, Vec<TcpStream>) {
-        let address = Some("127.0.0.1".to_owned());
-        let target = Target::Tcp { address, port: 0, ipv6_only: false };
-        let listener = Listener::bind(&target).unwrap();
-        listener.listen(128).unwrap();
-        let port = fd::ip_address(listener.as_fd(), false).unwrap().port();
-        let connect = |_| TcpStream::connect(("127.0.0.1", port)).unwrap();
-        (listener, (0..size).map(connect).collect())
-    }
-
-    fn let_fetch(handoff: &mut Handoff, listener: &Listener) {
-        handoff.let_fetch(LISTENER, SERVER, listener.as_fd(), Instant::now()).unwrap();
-    }
-
-    fn is_connection(taken: &Taken) -> bool {
-        matches!(taken, Taken::Connection { server: SERVER, listener: LISTENER, .. })
-    }
-
-    #[test]
-    fn it_accepts_one_at_a_time_behind_what_it_was_sent_until_nobody_waits() {
-        let (mut handoff, worker) = setup();
-        let (listener, _clients) = crowd(2);
-        let (connection, _) = fd::stream_pair().unwrap();
-        handoff.hand(LISTENER, SERVER, connection.as_fd(), false, Instant::now()).unwrap();
-        let_fetch(&mut handoff, &listener);
-        assert!(is_connection(&worker.take(true)) && !worker.is_fetching());
-        assert!(is_connection(&worker.take(true)) && worker.is_fetching());
-        assert!(is_connection(&worker.take(false)) && handoff.returned().is_none());
-        assert!(matches!(worker.take(false), Taken::Nothing) && !worker.is_fetching());
-        let (returned, connection) = handoff.returned().unwrap();
-        assert_eq!(returned, Return::Fetched { listener: LISTENER, accepted: 2 });
-        assert!(connection.is_none() && !handoff.has_unread());
-    }
-
-    #[test]
-    fn it_accepts_no_more_when_too_many_stay_open() {
-        let (mut handoff, worker) = setup();
-        let (listener, _clients) = crowd(GROWTH as usize + 1);
-        let_fetch(&mut handoff, &listener);
-        let taken =
-            (0..2 * GROWTH).take_while(|turn| is_connection(&worker.take(*turn == 0))).count();
-        assert_eq!(taken, GROWTH as usize);
-        let fetched = Return::Fetched { listener: LISTENER, accepted: GROWTH };
-        assert_eq!(handoff.returned().unwrap().0, fetched);
-        assert!(listener.accept().is_ok(), "the last one still waits");
-    }
-
-    #[test]
-    fn it_accepts_no_more_for_a_server_that_is_closed_full_or_stopped() {
-        let stops: [fn(&Worker, &Listener); 3] = [
-            |worker, _| worker.close(SERVER),
-            |worker, listener| assert!(worker.refuse(LISTENER, &listener.accept().unwrap())),
-            |_, listener| listener.stop(),
-        ];
-        for stop in stops {
-            let (mut handoff, worker) = setup();
-            let (listener, _clients) = crowd(9);
-            let_fetch(&mut handoff, &listener);
-            assert!(is_connection(&worker.take(true)));
-            stop(&worker, &listener);
-            assert!(matches!(worker.take(false), Taken::Nothing) && !worker.is_fetching());
-        }
-    }
-
-    #[test]
-    fn it_does_not_begin_to_for_a_server_that_is_closed() {
-        let (mut handoff, worker) = setup();
-        let (listener, _clients) = crowd(1);
-        let_fetch(&mut handoff, &listener);
-        worker.close(SERVER);
-        assert!(matches!(worker.take(true), Taken::Nothing) && !worker.is_fetching());
-        let fetched = Return::Fetched { listener: LISTENER, accepted: 0 };
-        assert_eq!(handoff.returned().unwrap().0, fetched);
-        assert!(listener.accept().is_ok());
-    }
-
-    #[test]
-    fn what_is_taken_back_is_no_listener() {
-        let (mut handoff, worker) = setup();
-        let (listener, _clients) = crowd(1);
-        let_fetch(&mut handoff, &listener);
-        let taken = handoff.take_back(usize::MAX, Instant::now());
-        assert!(matches!(taken[..], [TakenBack { listener: LISTENER, connection: None, .. }]));
-        assert!(!handoff.has_unread());
-        assert!(matches!(worker.take(true), Taken::Nothing) && !worker.is_fetching());
-    }
-
-    #[test]
-    fn it_ends_with_the_primary() {
-        let (mut handoff, worker) = setup();
-        let (listener, _clients) = crowd(9);
-        let_fetch(&mut handoff, &listener);
-        assert!(is_connection(&worker.take(true)));
-        drop(handoff);
-        assert!(matches!(worker.take(true), Taken::End) && !worker.is_fetching());
-    }
 }

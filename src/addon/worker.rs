@@ -1,6 +1,7 @@
 //! The worker's class: its channel, its servers, and connections from the primary.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
@@ -16,8 +17,8 @@ use super::worker_code::WorkerCode;
 use crate::channel::{Channel as ChannelCore, OtherEnd};
 use crate::protocol::{Hello, ListenRequest, ListenerId, ServerId, Target, ToPrimary, ToWorker};
 use crate::sys::fd;
-use crate::sys::uv::{Check, Idle, Poll, Prepare};
-use crate::worker::{Taken, Worker as Core};
+use crate::sys::uv::{Check, ExclusivePoll, Idle, Loop, Poll, Prepare};
+use crate::worker::{Spot, TakeSpot, Taken, Worker as Core};
 
 /// What `net` and `dgram` ask for when a server listens or a socket binds in a worker.
 #[napi(object)]
@@ -103,6 +104,7 @@ impl Connections {
         self.core.enter_phase(true);
         // A timer or an immediate may have closed something, and maybe nothing else ever happens.
         self.watch_if_fed();
+        self.core.line_up();
     }
 
     fn watch_if_fed(&self) {
@@ -113,11 +115,7 @@ impl Connections {
     }
 
     fn take(&self) {
-        let readable = self.readable.replace(false);
-        if !readable && !self.core.is_fetching() {
-            return;
-        }
-        match self.core.take(readable) {
+        match self.core.take(self.readable.replace(false)) {
             Taken::Connection { server, listener, connection } => {
                 if let Some(channel) = self.channel.upgrade() {
                     let (server, listener) = (server.0, listener.0);
@@ -142,6 +140,33 @@ impl Connections {
     }
 }
 
+/// Among those that wait at a listening socket, each on its own event loop.
+struct InLine {
+    poll: ExclusivePoll,
+    called: Rc<Cell<bool>>,
+}
+
+impl InLine {
+    fn taker(event_loop: Loop) -> TakeSpot {
+        Box::new(move |socket| {
+            let called = Rc::new(Cell::new(false));
+            let call = Rc::clone(&called);
+            let poll = ExclusivePoll::new(event_loop, socket, move || call.set(true))?;
+            Ok(Box::new(Self { poll, called }))
+        })
+    }
+}
+
+impl Spot for InLine {
+    fn is_called(&self) -> bool {
+        self.called.replace(false)
+    }
+
+    fn renew(&self) -> io::Result<bool> {
+        self.poll.renew()
+    }
+}
+
 /// What the primary writes right after it has started this process.
 #[napi]
 pub struct Greeting {
@@ -161,7 +186,7 @@ struct Ends {
 impl Greeting {
     /// Takes over the inherited descriptor of the channel and reads the primary's first words.
     #[napi(constructor)]
-    pub fn new(channel_fd: i32) -> Result<Self> {
+    pub fn new(env: Env, channel_fd: i32) -> Result<Self> {
         let socket = fd::adopt(channel_fd).map_err(|error| js_error(&error))?;
         let unexpected = || Error::from_reason("the primary did not say hello on its channel");
         let mut buffer = vec![0; Hello::MAX_SIZE];
@@ -175,7 +200,9 @@ impl Greeting {
         let code = code.and_then(WorkerCode::open);
         let [connections, page, memory, its_waker, our_waker] =
             <[OwnedFd; Hello::FDS]>::try_from(fds).map_err(|_| unexpected())?;
-        let connections = Core::new(connections, &page).map_err(|error| js_error(&error))?;
+        let take_spot = InLine::taker(event_loop(env)?);
+        let connections =
+            Core::new(connections, &page, take_spot).map_err(|error| js_error(&error))?;
         // Named by the primary: its own is the other one here.
         let end = OtherEnd { memory, its_waker, our_waker };
         let channel = ChannelCore::open(socket, end).map_err(|error| js_error(&error))?;
@@ -328,8 +355,8 @@ impl Worker {
     }
 }
 
-fn watch(env: Env, connections: &Rc<Connections>) -> std::io::Result<()> {
-    let event_loop = event_loop(env).map_err(std::io::Error::other)?;
+fn watch(env: Env, connections: &Rc<Connections>) -> io::Result<()> {
+    let event_loop = event_loop(env).map_err(io::Error::other)?;
     let with = |act: fn(&Connections)| {
         let weak = Rc::downgrade(connections);
         move || {

@@ -8,9 +8,6 @@ use crate::balancer::{Balancer, Policy, Readiness};
 use crate::handoff::Handoff;
 use crate::protocol::WorkerId;
 
-/// How long a worker that has refused is left alone.
-const REFUSAL_PAUSE: Duration = Duration::from_millis(5);
-
 impl Group {
     /// The worker whose turn it is. If there is none, all are asked to say when they turn, and are
     /// looked at once more, because one may have turned in between.
@@ -45,7 +42,7 @@ impl Group {
             let Some(handoff) = workers.handoffs.get_mut(&worker) else {
                 return (Readiness::Unable, 0);
             };
-            if self.refusals.get(&worker).is_some_and(|refusal| now - refusal.at < REFUSAL_PAUSE) {
+            if self.refusals.get(&worker).is_some_and(|refusal| refusal.is_recent(now)) {
                 return (Readiness::Unable, 0);
             }
             match handoff.readiness(now, timeout) {
@@ -64,7 +61,7 @@ impl Group {
     fn forget_refusals(&mut self, workers: &mut Workers<'_>) {
         let now = workers.now;
         self.refusals.retain(|worker, refusal| {
-            let tried = !refusal.refused && now - refusal.at >= REFUSAL_PAUSE;
+            let tried = !refusal.refused && !refusal.is_recent(now);
             let mut kept = || workers.handoffs.get_mut(worker).is_some_and(|h| !h.has_unread());
             !(tried && kept())
         });

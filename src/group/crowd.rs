@@ -47,6 +47,11 @@ pub(super) const SHIFT: Duration = Duration::from_millis(100);
 /// By how much the load of a worker on shift may grow, so that a crowd that stays is spread.
 pub(super) const GROWTH: u64 = 8;
 
+/// How many workers at work leave no CPU idle.
+pub(super) fn enough_at_work() -> usize {
+    AT_WORK_PER_CPU * available_parallelism().map_or(1, NonZero::get)
+}
+
 /// A worker that is at work while others are left idle.
 struct OnShift {
     worker: WorkerId,
@@ -76,7 +81,7 @@ impl Default for Crowd {
         Self {
             fetching: HashSet::new(),
             worth_it_at: None,
-            max_at_work: AT_WORK_PER_CPU * available_parallelism().map_or(1, NonZero::get),
+            max_at_work: enough_at_work(),
             sent_in_a_row: 0,
             last_at_work: None,
             shift: None,
@@ -124,6 +129,11 @@ impl Crowd {
         self.shift.is_none() || overdue >= PATIENCE
     }
 
+    /// The worker accepts no more by itself, or was not able to begin.
+    pub fn stop_fetching(&mut self, worker: WorkerId) {
+        self.fetching.remove(&worker);
+    }
+
     /// The worker is gone.
     pub fn forget(&mut self, worker: WorkerId) {
         self.fetching.remove(&worker);
@@ -166,7 +176,8 @@ impl Crowd {
 impl Group {
     /// The worker accepts no more by itself, or was not able to begin.
     pub fn stop_fetching(&mut self, worker: WorkerId) {
-        self.crowd.fetching.remove(&worker);
+        self.crowd.stop_fetching(worker);
+        self.line.forget(worker);
     }
 
     /// The worker has accepted so many by itself, and does so no more.
@@ -174,7 +185,8 @@ impl Group {
         if accepted >= WORTH_IT {
             self.crowd.worth_it_at = Some(now);
         }
-        self.stop_fetching(worker);
+        self.crowd.stop_fetching(worker);
+        self.line.leave(worker, accepted, now);
     }
 
     /// The worker for whoever is next in the kernel's backlog. If there is none, those that are to

@@ -8,6 +8,8 @@ use crate::protocol::Target;
 use crate::shared::{WANTED_TO_TURN, WorkerPage};
 use crate::sys::memory::Shared;
 
+mod line;
+
 const TIMEOUT: Duration = Duration::from_millis(5);
 
 /// A listener with workers that do what the test says.
@@ -28,17 +30,30 @@ impl Cluster {
         listener.listen(128).unwrap();
         let mut group = Group::new(ListenerId(1), String::new(), listener, true);
         group.crowd.max_at_work = max_at_work;
-        let (mut handoffs, mut pages) = (HashMap::new(), HashMap::new());
-        let now = Instant::now();
-        for id in (1..=count).map(WorkerId) {
-            let (sender, receiver) = fd::packet_pair().unwrap();
-            let (page, memory) = Shared::<WorkerPage>::create(c"test").unwrap();
-            pages.insert(id, Shared::open(&memory).unwrap());
-            handoffs.insert(id, Handoff::new(sender, receiver, page.into(), now));
-            group.members.insert(id, ServerId(1));
-            group.balancer.as_mut().unwrap().join(id);
-        }
-        Self { group, handoffs, pages, clients: Vec::new(), cpus: Cpus::that_are(true), now }
+        group.line.max_workers = 0;
+        let (handoffs, pages, clients) = (HashMap::new(), HashMap::new(), Vec::new());
+        let (cpus, now) = (Cpus::that_are(true), Instant::now());
+        let mut cluster = Self { group, handoffs, pages, clients, cpus, now };
+        (1..=count).for_each(|id| cluster.join(id));
+        cluster
+    }
+
+    /// Workers that line up, up to that many.
+    fn in_line(count: u32, max_workers: usize) -> Self {
+        let mut cluster = Self::new(count, max_workers);
+        cluster.group.line.max_workers = max_workers;
+        cluster
+    }
+
+    /// Another worker listens.
+    fn join(&mut self, id: u32) {
+        let (sender, receiver) = fd::packet_pair().unwrap();
+        let (page, memory) = Shared::<WorkerPage>::create(c"test").unwrap();
+        let id = WorkerId(id);
+        self.pages.insert(id, Shared::open(&memory).unwrap());
+        self.handoffs.insert(id, Handoff::new(sender, receiver, page.into(), self.now));
+        self.group.members.insert(id, ServerId(1));
+        self.group.balancer.as_mut().unwrap().join(id);
     }
 
     fn connect(&mut self, count: usize) -> Accepted {
@@ -80,6 +95,12 @@ impl Cluster {
         let count = u32::try_from(self.handoffs.len()).unwrap();
         let mut unread = |id| self.handoffs.get_mut(&WorkerId(id)).unwrap().unread();
         (1..=count).map(&mut unread).collect()
+    }
+
+    /// The worker has so many connections open.
+    fn open(&self, id: u32, count: u64) {
+        let count = u32::try_from(count).unwrap();
+        self.pages[&WorkerId(id)].open_connections.store(count, Ordering::Release);
     }
 
     /// The worker has read up to that unit.

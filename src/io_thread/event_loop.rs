@@ -27,8 +27,17 @@ const EXHAUSTION_PAUSE: Duration = Duration::from_millis(20);
 /// milliseconds, and five are not long for a client.
 const TICKS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(5);
 
+/// When so many ticks have found nobody waiting, none is needed until somebody comes.
+const QUIET_TICKS: u8 = 2;
+
 /// How many sockets may be ready in one turn; the others are in the next one.
 const MAX_EVENTS: usize = 64;
+
+/// Edge-triggered: read until `WouldBlock` before it is told again.
+const ALWAYS: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLET);
+
+/// Told once, at once if it is ready then.
+const ONCE: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLONESHOT);
 
 /// What is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,16 +77,30 @@ enum State {
     Ready,
     /// When somebody comes.
     Watched,
+    /// By the workers in line; looked after when somebody comes.
+    Guarded,
+    /// By the workers in line; looked after at each tick.
+    Attended {
+        /// How many of them have found nobody waiting.
+        quiet: u8,
+    },
     /// When it is resumed: nobody can take any.
     Paused,
     /// After [`EXHAUSTION_PAUSE`].
     Resting,
 }
 
+impl State {
+    /// Of those that have found nobody waiting, with one more.
+    fn quiet_ticks(self) -> u8 {
+        if let Self::Attended { quiet } = self { quiet.saturating_add(1) } else { 0 }
+    }
+}
+
 struct Acceptor {
     socket: Rc<OwnedFd>,
     state: State,
-    registered: bool,
+    registered: Option<EpollFlags>,
 }
 
 pub struct EventLoop {
@@ -184,7 +207,7 @@ impl EventLoop {
             Command::Listen(id, request, balanced) => {
                 let listened = self.primary.listen(id, request, balanced)?;
                 if let Some((id, socket)) = listened.watch {
-                    let acceptor = Acceptor { socket, state: State::Ready, registered: false };
+                    let acceptor = Acceptor { socket, state: State::Ready, registered: None };
                     self.acceptors.insert(id, acceptor);
                     self.ready.push_back(id);
                 }
@@ -206,7 +229,10 @@ impl EventLoop {
                 self.expires_at = self.primary.expire(Instant::now());
             }
             Command::EndLingering => self.primary.end_lingering(),
-            Command::Configure(options, ask) => self.primary.configure(options, ask),
+            Command::Configure(options, ask) => {
+                self.primary.configure(options, ask);
+                self.resume(self.acceptors.keys().copied().collect::<Vec<_>>());
+            }
             Command::Decide(listener, question, worker) => {
                 let resume = self.primary.decide(listener, question, worker);
                 self.resume(resume);
@@ -234,7 +260,7 @@ impl EventLoop {
     fn resume(&mut self, listeners: impl IntoIterator<Item = ListenerId>) {
         for id in listeners {
             if let Some(acceptor) = self.acceptors.get_mut(&id)
-                && matches!(acceptor.state, State::Watched | State::Paused)
+                && !matches!(acceptor.state, State::Ready | State::Resting)
             {
                 acceptor.state = State::Ready;
                 self.ready.push_back(id);
@@ -245,25 +271,47 @@ impl EventLoop {
     fn accept(&mut self) {
         for _ in 0..self.ready.len() {
             let Some(id) = self.ready.pop_front() else { return };
-            let Some(acceptor) = self.acceptors.get_mut(&id) else { continue };
-            let outcome = self.primary.accept(id);
-            self.busy = true;
-            acceptor.state = match outcome {
-                Accepted::All if acceptor.register(&self.epoll, id) => State::Watched,
-                Accepted::All | Accepted::Exhausted => {
-                    self.resting_until = Some(Instant::now() + EXHAUSTION_PAUSE);
-                    State::Resting
+            self.accept_from(id);
+        }
+    }
+
+    fn accept_from(&mut self, id: ListenerId) {
+        let Some(acceptor) = self.acceptors.get_mut(&id) else { return };
+        let outcome = self.primary.accept(id);
+        self.busy = true;
+        acceptor.state = match outcome {
+            Accepted::InLine { waiting } => {
+                let quiet = if waiting { 0 } else { acceptor.state.quiet_ticks() };
+                if quiet >= QUIET_TICKS && acceptor.register(&self.epoll, id, ONCE) {
+                    State::Guarded
+                } else {
+                    State::Attended { quiet }
                 }
-                Accepted::Paused | Accepted::Gone => {
-                    // Or each client that comes would wake this thread, which can do nothing for it.
-                    acceptor.unregister(&self.epoll);
-                    State::Paused
-                }
-                Accepted::Some => {
-                    self.ready.push_back(id);
-                    State::Ready
-                }
-            };
+            }
+            Accepted::All if acceptor.register(&self.epoll, id, ALWAYS) => State::Watched,
+            Accepted::All | Accepted::Exhausted => {
+                self.resting_until = Some(Instant::now() + EXHAUSTION_PAUSE);
+                State::Resting
+            }
+            Accepted::Paused | Accepted::Gone => {
+                // Or each client that comes would wake this thread, which can do nothing for it.
+                acceptor.unregister(&self.epoll);
+                State::Paused
+            }
+            Accepted::Some => {
+                self.ready.push_back(id);
+                State::Ready
+            }
+        };
+    }
+
+    /// Looks after those who wait where the workers accept in line.
+    fn attend(&mut self) {
+        let attended = |acceptor: &Acceptor| matches!(acceptor.state, State::Attended { .. });
+        let ids: Vec<_> =
+            self.acceptors.iter().filter(|(_, a)| attended(a)).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.accept_from(id);
         }
     }
 
@@ -287,6 +335,7 @@ impl EventLoop {
             if at > now {
                 return;
             }
+            self.attend();
             let (resume, again) = self.primary.tick(now);
             self.resume(resume);
             self.tick_at = again.then(|| now + pause);
@@ -299,15 +348,23 @@ impl EventLoop {
 
 impl Acceptor {
     /// `false` if the system has no memory for that.
-    fn register(&mut self, epoll: &Epoll, id: ListenerId) -> bool {
-        if !self.registered {
-            self.registered = watch(epoll, &self.socket, Source::Listener(id)).is_ok();
+    fn register(&mut self, epoll: &Epoll, id: ListenerId, how: EpollFlags) -> bool {
+        if self.registered == Some(how) && how == ALWAYS {
+            return true;
         }
-        self.registered
+        let mut event = EpollEvent::new(how, Source::Listener(id).token());
+        let result = match self.registered {
+            Some(_) => epoll.modify(&self.socket, &mut event),
+            None => epoll.add(&self.socket, event),
+        };
+        if result.is_ok() {
+            self.registered = Some(how);
+        }
+        result.is_ok()
     }
 
     fn unregister(&mut self, epoll: &Epoll) {
-        if std::mem::take(&mut self.registered) {
+        if self.registered.take().is_some() {
             // It is, and the socket is open.
             let _ = epoll.delete(&self.socket);
         }
@@ -321,10 +378,8 @@ pub fn poller(waker: &OwnedFd) -> io::Result<Epoll> {
     Ok(epoll)
 }
 
-/// Edge-triggered: read until `WouldBlock` before it is told again.
 fn watch(epoll: &Epoll, descriptor: &OwnedFd, source: Source) -> nix::Result<()> {
-    let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
-    epoll.add(descriptor, EpollEvent::new(flags, source.token()))
+    epoll.add(descriptor, EpollEvent::new(ALWAYS, source.token()))
 }
 
 #[cfg(test)]

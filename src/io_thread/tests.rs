@@ -6,11 +6,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::protocol::{Target, Unit};
+use crate::balancer::Policy;
+use crate::protocol::{Parcel, Target, Unit};
 use crate::shared::WorkerPage;
 use crate::sys::memory::Shared;
 
 const SERVER: ServerId = ServerId(1);
+
+const TIMEOUT: Duration = Duration::from_millis(5);
 
 /// The worker's end.
 struct Worker {
@@ -41,19 +44,40 @@ impl Worker {
         bound.name.unwrap().port
     }
 
+    /// Waits for the listening socket.
+    fn line_up(&self) -> OwnedFd {
+        let (unit, fd) = self.receive();
+        assert_eq!(unit.parcel, Parcel::Line);
+        fd
+    }
+
     /// Waits for a connection, and takes it as a worker does.
     fn take(&self) -> TcpStream {
+        let (unit, fd) = self.receive();
+        assert_eq!(unit.parcel, Parcel::Connection);
+        TcpStream::from(fd)
+    }
+
+    fn receive(&self) -> (Unit, OwnedFd) {
         let mut buffer = [0; Unit::SIZE];
         let received = fd::receive_first(self.socket.as_fd(), &mut buffer).unwrap();
         let unit = Unit::decode(&buffer[..received.bytes]).unwrap();
         self.page.last_read.store(unit.sequence, Ordering::Release);
-        TcpStream::from(received.fds.into_iter().next().unwrap())
+        (unit, received.fds.into_iter().next().unwrap())
     }
 }
 
-/// With a worker that takes connections from this port.
-fn serving() -> (IoThread, Worker, u16) {
+/// With a policy by which no worker waits at the listener itself.
+fn start(handoff_timeout: Duration) -> IoThread {
     let io = IoThread::start().unwrap();
+    let policy = Policy::LeastConnections;
+    io.configure(Options { handoff_timeout, policy, ..Options::default() }, None);
+    io
+}
+
+/// With a worker that takes connections from this port.
+fn serving(handoff_timeout: Duration) -> (IoThread, Worker, u16) {
+    let io = start(handoff_timeout);
     let worker = Worker::join(&io, 1);
     let port = worker.listen(&io);
     io.attach(worker.id, SERVER);
@@ -70,7 +94,7 @@ fn assert_connected(client: &TcpStream, taken: &TcpStream) {
 
 #[test]
 fn who_came_before_a_worker_was_ready_gets_it_and_so_does_everybody_after() {
-    let io = IoThread::start().unwrap();
+    let io = start(TIMEOUT);
     let worker = Worker::join(&io, 1);
     let port = worker.listen(&io);
     let early = connect(port);
@@ -83,10 +107,8 @@ fn who_came_before_a_worker_was_ready_gets_it_and_so_does_everybody_after() {
 
 #[test]
 fn a_worker_that_was_attached_before_somebody_came_takes_part() {
-    let io = IoThread::start().unwrap();
     // So long that nothing is taken back here.
-    let handoff_timeout = Duration::from_secs(3600);
-    io.configure(Options { handoff_timeout, ..Options::default() }, None);
+    let io = start(Duration::from_secs(3600));
     let (first, second) = (Worker::join(&io, 1), Worker::join(&io, 2));
     let port = first.listen(&io);
     assert_eq!(second.listen(&io), port);
@@ -99,7 +121,7 @@ fn a_worker_that_was_attached_before_somebody_came_takes_part() {
 
 #[test]
 fn what_a_worker_does_not_take_goes_to_another_after_the_timeout() {
-    let (io, _blocked, port) = serving();
+    let (io, _blocked, port) = serving(TIMEOUT);
     let client = connect(port);
     // Its turn is the first one, and it sleeps on.
     let other = Worker::join(&io, 2);
@@ -110,10 +132,8 @@ fn what_a_worker_does_not_take_goes_to_another_after_the_timeout() {
 
 #[test]
 fn and_so_it_does_while_others_keep_coming() {
-    let (io, _blocked, port) = serving();
     // More than one tick.
-    let handoff_timeout = Duration::from_millis(20);
-    io.configure(Options { handoff_timeout, ..Options::default() }, None);
+    let (io, _blocked, port) = serving(Duration::from_millis(20));
     let client = connect(port);
     let other = Worker::join(&io, 2);
     other.listen(&io);
@@ -130,8 +150,26 @@ fn and_so_it_does_while_others_keep_coming() {
 }
 
 #[test]
+fn in_line_who_waits_for_a_worker_that_does_nothing_is_handed_to_another_every_time() {
+    let io = IoThread::start().unwrap();
+    let (sleeper, worker) = (Worker::join(&io, 1), Worker::join(&io, 2));
+    let port = sleeper.listen(&io);
+    worker.listen(&io);
+    io.attach(sleeper.id, SERVER);
+    io.attach(worker.id, SERVER);
+    let listener = worker.line_up();
+    for _ in 0..10 {
+        assert_connected(&connect(port), &worker.take());
+        worker.page.phase.fetch_add(2, Ordering::Release);
+    }
+    // Nor is anybody handed out who is accepted in time.
+    let client = connect(port);
+    assert_connected(&client, &TcpStream::from(fd::accept(listener.as_fd()).unwrap()));
+}
+
+#[test]
 fn a_port_is_free_when_its_last_server_is_closed() {
-    let (io, worker, port) = serving();
+    let (io, worker, port) = serving(TIMEOUT);
     connect(port);
     worker.take();
     io.close(worker.id, SERVER);
@@ -140,7 +178,7 @@ fn a_port_is_free_when_its_last_server_is_closed() {
 
 #[test]
 fn what_a_crashed_worker_leaves_behind_is_kept_for_the_next_one() {
-    let (io, worker, port) = serving();
+    let (io, worker, port) = serving(TIMEOUT);
     let unread = connect(port);
     io.remove_worker(worker.id, true);
     let waiting = connect(port);

@@ -11,10 +11,15 @@ pub enum Parcel {
     Connection,
     /// The listening socket, to accept from until nobody waits there any more.
     Listener,
+    /// The listening socket, to wait there in line with other workers and accept when called.
+    Line,
+    /// Nothing: ends what [`Listener`](Self::Listener) or [`Line`](Self::Line) began.
+    Recall,
 }
 
 impl Parcel {
-    const ALL: [Self; 3] = [Self::Nothing, Self::Connection, Self::Listener];
+    const ALL: [Self; 5] =
+        [Self::Nothing, Self::Connection, Self::Listener, Self::Line, Self::Recall];
 }
 
 /// Something on its way to a worker; one packet on the connection socket, with a descriptor if it

@@ -107,6 +107,13 @@ pub fn is_hung_up(socket: BorrowedFd<'_>) -> bool {
         && polled[0].revents().is_some_and(|events| events.intersects(gone))
 }
 
+/// Whether something can be read from it, or somebody waits to be accepted.
+#[must_use]
+pub fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::new(fd, PollFlags::POLLIN)];
+    matches!(nix::poll::poll(&mut polled, PollTimeout::ZERO), Ok(1))
+}
+
 /// Makes reads and writes of `fd` return `EAGAIN` instead of waiting.
 pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);

@@ -2,10 +2,14 @@
 //!
 //! All of this lives on the thread that runs JavaScript; nothing here is `Send`.
 
+use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::libc;
 
 const UV_CHECK: c_int = 2;
 const UV_IDLE: c_int = 6;
@@ -20,6 +24,7 @@ type PlainCallback = extern "C" fn(RawHandle);
 
 // https://docs.libuv.org/en/v1.x/handle.html, poll.html, prepare.html, check.html, timer.html, idle.html
 unsafe extern "C" {
+    fn uv_backend_fd(event_loop: *mut c_void) -> c_int;
     fn uv_handle_size(kind: c_int) -> usize;
     fn uv_handle_set_data(handle: RawHandle, data: *mut c_void);
     fn uv_handle_get_data(handle: RawHandle) -> *mut c_void;
@@ -193,6 +198,74 @@ impl Poll {
     /// Whether this alone keeps the event loop running.
     pub fn set_ref(&self, referenced: bool) {
         self.handle.set_ref(referenced);
+    }
+}
+
+/// Tells when a descriptor is readable (level-triggered), in turns with all others that wait for the
+/// same socket in this way, in whatever process: only the one that has waited longest is told, of
+/// those whose loop is waiting just then. Keeps nothing alive.
+///
+/// libuv cannot do so, but its epoll instance can: `EPOLLEXCLUSIVE`, see `epoll_ctl(2)`. What libuv
+/// has registered is registered anew, and it never changes that by itself: the only thing that it
+/// does with a descriptor whose events stay the same is to delete it. The order is that in which
+/// they were registered.
+///
+/// The descriptor must stay open as long as this lives, as for [`Poll`].
+pub struct ExclusivePoll {
+    _poll: Poll,
+    event_loop: Loop,
+    fd: RawFd,
+    /// libuv registers what is new when it waits, so it has not done that before the second time.
+    known: Cell<bool>,
+}
+
+impl ExclusivePoll {
+    /// Waits like any [`Poll`] until [`renew`](Self::renew).
+    pub fn new(
+        event_loop: Loop,
+        fd: BorrowedFd<'_>,
+        callback: impl Fn() + 'static,
+    ) -> io::Result<Self> {
+        let poll = Poll::new(event_loop, fd, move |_| callback())?;
+        poll.watch(true)?;
+        poll.set_ref(false);
+        Ok(Self { _poll: poll, event_loop, fd: fd.as_raw_fd(), known: Cell::new(false) })
+    }
+
+    /// Goes behind all others; `false` if libuv has to wait once before. Only to be called right
+    /// before it does.
+    pub fn renew(&self) -> io::Result<bool> {
+        if !self.known.replace(true) {
+            return Ok(false);
+        }
+        let events = (libc::EPOLLIN | libc::EPOLLEXCLUSIVE).cast_unsigned();
+        // As libuv keeps it: the descriptor, by which it finds its handle. It is an `int` in the same
+        // place, on the little-endian machines that there are binaries for.
+        let mut event = libc::epoll_event { events, u64: self.fd.unsigned_abs().into() };
+        self.forget();
+        // SAFETY: the loop is alive, and so both descriptors are open; `event` is valid meanwhile.
+        let status = unsafe {
+            let epoll = uv_backend_fd(self.event_loop.raw);
+            libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, self.fd, &raw mut event)
+        };
+        Errno::result(status)?;
+        Ok(true)
+    }
+
+    fn forget(&self) {
+        // SAFETY: as in `renew`. It needs no event, and fails only if nothing is registered.
+        unsafe {
+            let epoll = uv_backend_fd(self.event_loop.raw);
+            libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, self.fd, std::ptr::null_mut());
+        }
+    }
+}
+
+impl Drop for ExclusivePoll {
+    fn drop(&mut self) {
+        // libuv may put that off until the descriptor is closed. The socket is open elsewhere, so it
+        // would stay registered, first in line and never renewed.
+        self.forget();
     }
 }
 

@@ -1,0 +1,164 @@
+//! The line: workers that wait at the listening socket themselves. The kernel wakes the one that has
+//! waited longest, of those whose loop waits just then; here it is only looked after that nobody is
+//! left waiting. See «The line» in ARCHITECTURE.md.
+
+use std::collections::{HashMap, HashSet};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use super::crowd::{GROWTH, enough_at_work};
+use super::{Group, MAX_ACCEPTED, Workers};
+use crate::balancer::{Balancer, Policy, Readiness};
+use crate::handoff::Handoff;
+use crate::protocol::WorkerId;
+use crate::sys::fd;
+
+/// How long a worker is left alone that was not able to begin, or has many more connections open than
+/// another. No longer, for some may have them for hours.
+const REST: Duration = Duration::from_millis(5);
+
+/// What a group knows of its line.
+pub(super) struct Line {
+    /// With more workers than this nobody lines up: see [`Crowd`](super::crowd::Crowd).
+    pub max_workers: usize,
+    workers: HashSet<WorkerId>,
+    /// Those that have left it, when and after how many connections.
+    left: HashMap<WorkerId, (Instant, u32)>,
+    /// Those that may not know yet that there is no line any more.
+    to_recall: HashSet<WorkerId>,
+    /// Whoever has left may have been called for somebody.
+    someone_left: bool,
+    /// Somebody was found waiting each time since then.
+    waits_since: Option<Instant>,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        let max_workers = enough_at_work();
+        let (workers, left, to_recall) = (HashSet::new(), HashMap::new(), HashSet::new());
+        Self { max_workers, workers, left, to_recall, someone_left: false, waits_since: None }
+    }
+}
+
+impl Line {
+    /// The worker is gone.
+    pub fn forget(&mut self, worker: WorkerId) {
+        self.someone_left |= self.workers.remove(&worker);
+        self.left.remove(&worker);
+        self.to_recall.remove(&worker);
+    }
+
+    /// The worker waits there no more, after so many connections.
+    pub fn leave(&mut self, worker: WorkerId, accepted: u32, now: Instant) {
+        if self.workers.remove(&worker) {
+            self.someone_left = true;
+            self.left.insert(worker, (now, accepted));
+        }
+    }
+}
+
+impl Group {
+    /// Lets workers line up, or ends that. Whether they serve those who come from now on.
+    pub(super) fn keep_line(&mut self, workers: &mut Workers<'_>) -> bool {
+        let members = self.balancer.as_ref().map_or(&[][..], Balancer::workers);
+        let in_turn = workers.options.policy == Policy::RoundRobin;
+        if !in_turn || members.len() > self.line.max_workers {
+            self.recall(workers);
+            return false;
+        }
+        // One that refuses what it accepts would make the primary keep more and more of them.
+        if self.waiting.is_empty() {
+            self.line_up(workers);
+        }
+        !self.line.workers.is_empty()
+    }
+
+    /// All that could take connections.
+    fn line_up(&mut self, workers: &mut Workers<'_>) {
+        let Self { id, listener, balancer, members, refusals, crowd, line, .. } = self;
+        let now = workers.now;
+        line.left.retain(|_, (at, _)| now - *at < REST);
+        let ring = balancer.as_ref().map_or(&[][..], Balancer::workers);
+        let loads = ring.iter().filter_map(|worker| Some(workers.handoffs.get_mut(worker)?.load()));
+        let limit = loads.min().unwrap_or(0) + GROWTH;
+        for worker in ring {
+            let (Some(handoff), Some(server)) =
+                (workers.handoffs.get_mut(worker), members.get(worker))
+            else {
+                continue;
+            };
+            let rests = match line.left.get(worker) {
+                Some((_, accepted)) => *accepted == 0 || handoff.load() >= limit,
+                None => false,
+            };
+            let refuses = refusals.get(worker).is_some_and(|refusal| refusal.is_recent(now));
+            if !line.workers.contains(worker)
+                && !rests
+                && !refuses
+                && handoff.has_room()
+                && handoff.line_up(*id, *server, listener.as_fd(), now).is_ok()
+            {
+                // It does nothing else there from then on.
+                crowd.stop_fetching(*worker);
+                line.workers.insert(*worker);
+                line.left.remove(worker);
+                line.to_recall.remove(worker);
+                refusals.remove(worker);
+            }
+        }
+    }
+
+    /// Ends the line. Those that cannot be told now are told the next time.
+    fn recall(&mut self, workers: &mut Workers<'_>) {
+        let Self { id, members, line, .. } = self;
+        line.to_recall.extend(line.workers.drain());
+        // What one of these has said may have crossed what it was told last.
+        line.to_recall.extend(line.left.drain().map(|(worker, _)| worker));
+        line.to_recall.retain(|worker| {
+            let (Some(handoff), Some(server)) =
+                (workers.handoffs.get_mut(worker), members.get(worker))
+            else {
+                return false;
+            };
+            handoff.recall(*id, *server, workers.now).is_err()
+        });
+    }
+
+    /// What was taken back from the worker is that it was recalled.
+    pub fn not_recalled(&mut self, worker: WorkerId) {
+        self.line.to_recall.insert(worker);
+    }
+
+    /// Looks after those who wait while the workers are in line. Whoever was called for them may be
+    /// blocked, or gone, and the kernel calls only one: others get them then, or after the handoff
+    /// timeout. Whether somebody waits.
+    pub(super) fn attend(&mut self, workers: &mut Workers<'_>) -> bool {
+        if !fd::is_readable(self.listener.as_fd()) {
+            self.line.waits_since = None;
+            self.line.someone_left = false;
+            return false;
+        }
+        let since = *self.line.waits_since.get_or_insert(workers.now);
+        let someone_left = std::mem::take(&mut self.line.someone_left);
+        if someone_left || workers.now - since >= workers.options.handoff_timeout {
+            self.serve_who_waits(workers);
+        }
+        true
+    }
+
+    /// Those that nobody is at work for.
+    fn serve_who_waits(&mut self, workers: &mut Workers<'_>) {
+        let (now, timeout) = (workers.now, workers.options.handoff_timeout);
+        for _ in 0..MAX_ACCEPTED {
+            let ready = |_: &Self, _, handoff: &mut Handoff| {
+                handoff.readiness(now, timeout) == Readiness::Ready
+            };
+            let Some(worker) = self.choose_if(workers, ready) else { return };
+            let Ok(connection) = self.listener.accept() else { return };
+            if self.send(worker, &connection, false, workers).is_err() {
+                self.put_back(connection, None);
+                return;
+            }
+        }
+    }
+}
