@@ -140,7 +140,7 @@ const RULES = [
     name: 'no unwrap() outside tests',
     why: 'a panic in the primary ends every worker',
     in: /^src\/.*\.rs$/,
-    notIn: /\/(?:tests|model)\.rs$/,
+    notIn: /\/(?:tests(?:\/\w+)?|model)\.rs$/,
     of: exceptTests,
     never: /\.unwrap\(\)/g,
     good: { 'src/a.rs': "let c = '\"';\n#[cfg(test)]\nmod tests { fn f() { a.unwrap() } }" },
