@@ -1,14 +1,12 @@
 'use strict';
 
-// Workers that accept by themselves, in line or when all have enough to do: see «In line» and «A crowd»
-// in ARCHITECTURE.md.
+// When all workers have enough to do, they accept by themselves: see «A crowd» in ARCHITECTURE.md.
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const net = require('node:net');
-const os = require('node:os');
 const { describe, test } = require('node:test');
 
 const {
@@ -24,9 +22,6 @@ const {
 
 /** As many are sent to each worker. */
 const ENOUGH = 4;
-
-/** So many workers do not stand in line. */
-const TOO_MANY = 2 * os.availableParallelism() + 1;
 
 /** As many a worker may accept before any of them has been closed. */
 const GROWTH = 8;
@@ -71,20 +66,16 @@ function goOn(...pids) {
 describe('a crowd', () => {
   const settings = { handoffTimeout: 60_000 };
 
-  for (const [how, size] of Object.entries({
-    'by workers in line': { workers: 2, more: 2 * (GROWTH - ENOUGH) },
-    'by workers that have some of their own': { workers: TOO_MANY, more: TOO_MANY * GROWTH },
-  })) {
-    test(`is served ${how} without the primary, each client once`, async (t) => {
-      const { program, pid, workers, answers } = await crowd(t, { ...size, settings });
-      await stop(pid);
-      goOn(...workers.map((worker) => worker.pid));
-      const count = (await answers).length;
-      goOn(pid);
-      const said = await endAfter(program, count);
-      assert.deepEqual(said, { connections: count, requests: count, distinct: count });
-    });
-  }
+  test('is served without the primary, each client once', async (t) => {
+    const more = 2 * GROWTH;
+    const { program, pid, workers, answers } = await crowd(t, { more, settings });
+    await stop(pid);
+    goOn(...workers.map((worker) => worker.pid));
+    const count = (await answers).length;
+    goOn(pid);
+    const said = await endAfter(program, count);
+    assert.deepEqual(said, { connections: count, requests: count, distinct: count });
+  });
 
   test('is served in turns again when it is gone', async (t) => {
     const { workers, target, answers } = await crowd(t, { more: 100 });

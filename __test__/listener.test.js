@@ -13,6 +13,7 @@ const {
   ask,
   descriptorsOf,
   holder,
+  lineUp,
   refused,
   endAfter,
   fixture,
@@ -166,7 +167,7 @@ describe('a listener without workers', () => {
 
 describe('out of descriptors', () => {
   test('the primary waits without work, and loses nobody', async (t) => {
-    const options = { signal: 'exhaust', settings: { scheduling: 'least-connections' } };
+    const options = { signal: 'exhaust' };
     const { program, pid, target } = await startWorkers(t, options, { limit: 80 });
     process.kill(pid, 'SIGUSR2');
     assert.equal((await program.next('exhausted')).code, 'EMFILE');
@@ -181,8 +182,9 @@ describe('out of descriptors', () => {
   });
 
   test('the workers in line need nothing of the primary', async (t) => {
-    const options = { signal: 'exhaust' };
-    const { program, pid, target } = await startWorkers(t, options, { limit: 80 });
+    const started = await startWorkers(t, { signal: 'exhaust' }, { limit: 80 });
+    const { program, pid, target } = started;
+    await lineUp(started);
     process.kill(pid, 'SIGUSR2');
     assert.equal((await program.next('exhausted')).code, 'EMFILE');
     await Promise.all(many(target, 100));
@@ -191,7 +193,7 @@ describe('out of descriptors', () => {
   });
 
   test('the primary does not lose what it would have to take back', async (t) => {
-    const settings = { handoffTimeout: 200, scheduling: 'least-connections' };
+    const settings = { handoffTimeout: 200 };
     const options = { signal: 'exhaust', settings };
     const { program, pid, workers, target } = await startWorkers(t, options, { limit: 80 });
     await stop(workers[0].pid);

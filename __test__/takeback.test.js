@@ -9,6 +9,7 @@ const { describe, test } = require('node:test');
 const {
   ask,
   holder,
+  lineUp,
   endAfter,
   settle,
   socketPath,
@@ -31,10 +32,14 @@ async function assertExactlyOnce(program, requests) {
   assert.deepEqual(await endAfter(program, requests), expected);
 }
 
-/** Where the workers accept by themselves, and where they are handed what the primary has accepted. */
+/** Who accepts: the primary, or the workers themselves. */
 const ways = {
-  'in line': {},
-  'handed out': { scheduling: 'least-connections' },
+  'handed out': startWorkers,
+  'in line': async (...how) => {
+    const started = await startWorkers(...how);
+    await lineUp(started);
+    return started;
+  },
 };
 
 const kinds = {
@@ -42,10 +47,7 @@ const kinds = {
   'a Unix socket': (t) => ({ path: socketPath(t) }),
 };
 
-for (const [way, scheduling] of Object.entries(ways)) {
-  const start = (t, { settings, ...options } = {}) =>
-    startWorkers(t, { ...options, settings: { ...scheduling, ...settings } });
-
+for (const [way, start] of Object.entries(ways)) {
   describe(way, () => {
     for (const [kind, listenOn] of Object.entries(kinds)) {
       describe(`over ${kind}`, () => {

@@ -42,11 +42,8 @@ const REFUSAL_PAUSE: Duration = Duration::from_millis(5);
 /// What to do with a listening socket after [`Group::accept`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// The workers do so in line: it is only looked after, at each tick while somebody comes.
-    InLine {
-        /// Whether somebody waits.
-        waiting: bool,
-    },
+    /// The workers do so in line: it is only looked after, at each tick.
+    InLine,
     /// Nobody waits: watch it.
     All,
     /// There may be more: come back after the others.
@@ -152,7 +149,7 @@ impl Group {
         self.members.remove(&worker);
         self.refusals.remove(&worker);
         self.crowd.forget(worker);
-        self.line.forget(worker);
+        self.line.remove(worker);
         if let Some(balancer) = &mut self.balancer {
             balancer.leave(worker);
         }
@@ -194,9 +191,9 @@ impl Group {
     pub fn accept(&mut self, workers: &mut Workers<'_>) -> Accepted {
         self.keep_shift(workers);
         self.hand_out_waiting(workers);
-        let in_line = self.keep_line(workers);
-        let outcome = if in_line {
-            Accepted::InLine { waiting: self.attend(workers) }
+        let outcome = if self.keep_line(workers) {
+            self.attend(workers);
+            Accepted::InLine
         } else {
             self.accept_and_hand_out(workers)
         };

@@ -146,6 +146,12 @@ impl Handoff {
         u64::from(open) + self.unread() as u64
     }
 
+    /// How many connections it has taken so far, in whatever way.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.page.taken.load(Ordering::Relaxed)
+    }
+
     /// What the worker publishes of itself.
     #[must_use]
     pub fn page(&self) -> &WorkerPage {

@@ -23,6 +23,8 @@ pub struct WorkerPage {
     /// [`WANTED_TO_TURN`] that the loop turns. The worker clears it and sends
     /// [`Return::Free`](crate::protocol::Return::Free).
     pub wanted: AtomicU64,
+    /// How many connections the worker has taken, from its socket or by itself.
+    pub taken: AtomicU64,
     /// Connections handed to this worker's servers and not closed yet. JavaScript counts them.
     pub open_connections: AtomicU32,
 }

@@ -173,6 +173,7 @@ impl Worker {
 
     fn took(&self, server: ServerId, listener: ListenerId, connection: OwnedFd) -> Taken {
         self.page.read_phase.store(self.page.phase.load(Ordering::Relaxed), Ordering::Release);
+        self.page.taken.fetch_add(1, Ordering::Relaxed);
         // Until JavaScript has counted it, or it would be in neither number for a moment.
         self.page.open_connections.fetch_add(1, Ordering::Relaxed);
         Taken::Connection { server, listener, connection }

@@ -18,6 +18,7 @@ module.exports = {
   endAfter,
   fixture,
   holder,
+  lineUp,
   refused,
   settle,
   socketPath,
@@ -92,6 +93,43 @@ function ask(target, command = 'answer', sent = () => {}) {
   });
 }
 
+/**
+ * Asks, several at a time, until all workers have the listening socket to wait there themselves: they
+ * are in line then, for half a second at least. The requests do not count in `endAfter`.
+ *
+ * @param {Awaited<ReturnType<typeof startWorkers>>} started
+ */
+async function lineUp({ program, workers, target }) {
+  const socket = `socket:[${listenerOf(target)}]`;
+  let over = false;
+  let count = 0;
+  const clients = Array.from({ length: 3 }, async () => {
+    for (; !over; count++) await ask(target);
+  });
+  try {
+    await until(() => workers.every(({ pid }) => descriptorsOf(pid).includes(socket)));
+  } finally {
+    over = true;
+    await Promise.all(clients);
+  }
+  requestsBefore.set(program, count);
+}
+
+/** How many requests were there only to bring the workers into line. */
+const requestsBefore = new WeakMap();
+
+/** The inode of the listening socket, see proc_net(5) and unix(7). */
+function listenerOf({ path: name, port }) {
+  const table = fs.readFileSync(name ? '/proc/net/unix' : '/proc/net/tcp', 'utf8').split('\n');
+  const rows = table.map((row) => row.trim().split(/\s+/));
+  if (name) return rows.find((row) => row[7] === name && row[3] === ACCEPTS)[6];
+  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return rows.find((row) => row[1] === local && row[3] === LISTEN)[9];
+}
+
+const ACCEPTS = '00010000';
+const LISTEN = '0A';
+
 /** Every request has a number of its own, so that it is recognised in what workers print. */
 let asked = 0;
 
@@ -118,15 +156,16 @@ async function endAfter(program, count) {
   return requestsIn(program);
 }
 
-/** What workers have said so far. @param {import('./program').Program} program */
+/** What workers have said so far, but for `lineUp`. @param {import('./program').Program} program */
 function requestsIn(program) {
   const events = program.stdout.split('\n').filter((line) => line.startsWith('{'));
   const all = events.map((line) => JSON.parse(line));
   const numbers = all.filter(({ event }) => event === 'request').map(({ number }) => number);
+  const before = requestsBefore.get(program) ?? 0;
   return {
-    connections: all.filter(({ event }) => event === 'connection').length,
-    requests: numbers.length,
-    distinct: new Set(numbers).size,
+    connections: all.filter(({ event }) => event === 'connection').length - before,
+    requests: numbers.length - before,
+    distinct: new Set(numbers).size - before,
   };
 }
 

@@ -1,6 +1,6 @@
 //! The line: workers that wait at the listening socket themselves. The kernel wakes the one that has
 //! waited longest, of those whose loop waits just then; here it is only looked after that nobody is
-//! left waiting. See «The line» in ARCHITECTURE.md.
+//! left waiting. See «In line» in ARCHITECTURE.md.
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::AsFd;
@@ -17,8 +17,53 @@ use crate::sys::fd;
 /// another. No longer, for some may have them for hours.
 const REST: Duration = Duration::from_millis(5);
 
+/// It is counted for so long who comes.
+pub(super) const PERIOD: Duration = Duration::from_millis(500);
+
+/// From so many a period on a line costs less than to hand them out: it is looked after at each tick.
+pub(super) const BRISK: u64 = 200;
+
+/// So many periods in a row before anybody lines up. Whoever comes before is handed out: in line,
+/// those who come in the same moment as others are accepted by the worker that has a CPU first.
+pub(super) const BRISK_PERIODS: u8 = 2;
+
+/// How many connections come.
+#[derive(Default)]
+pub(super) struct Pace {
+    /// When the period has begun, and how many had been taken by then.
+    period: Option<(Instant, u64)>,
+    pub brisk_periods: u8,
+}
+
+impl Pace {
+    fn is_brisk(&self) -> bool {
+        self.brisk_periods >= BRISK_PERIODS
+    }
+
+    fn look(&mut self, now: Instant, taken: impl Fn() -> u64) {
+        let (since, before) = *self.period.get_or_insert_with(|| (now, taken()));
+        let elapsed = now - since;
+        if elapsed < PERIOD {
+            return;
+        }
+        let taken = taken();
+        // Half of it is enough to go on.
+        let enough = if self.is_brisk() { BRISK / 2 } else { BRISK };
+        let rate = u128::from(taken.saturating_sub(before)) * PERIOD.as_nanos();
+        let is_brisk = rate >= u128::from(enough) * elapsed.as_nanos();
+        self.brisk_periods = if is_brisk { BRISK_PERIODS.min(self.brisk_periods + 1) } else { 0 };
+        self.period = Some((now, taken));
+    }
+
+    /// Who has taken some is gone.
+    fn begin_anew(&mut self) {
+        self.period = None;
+    }
+}
+
 /// What a group knows of its line.
 pub(super) struct Line {
+    pub pace: Pace,
     /// With more workers than this nobody lines up: see [`Crowd`](super::crowd::Crowd).
     pub max_workers: usize,
     workers: HashSet<WorkerId>,
@@ -34,14 +79,26 @@ pub(super) struct Line {
 
 impl Default for Line {
     fn default() -> Self {
-        let max_workers = enough_at_work();
-        let (workers, left, to_recall) = (HashSet::new(), HashMap::new(), HashSet::new());
-        Self { max_workers, workers, left, to_recall, someone_left: false, waits_since: None }
+        Self {
+            pace: Pace::default(),
+            max_workers: enough_at_work(),
+            workers: HashSet::new(),
+            left: HashMap::new(),
+            to_recall: HashSet::new(),
+            someone_left: false,
+            waits_since: None,
+        }
     }
 }
 
 impl Line {
     /// The worker is gone.
+    pub fn remove(&mut self, worker: WorkerId) {
+        self.pace.begin_anew();
+        self.forget(worker);
+    }
+
+    /// The worker waits there no more, or was not able to begin.
     pub fn forget(&mut self, worker: WorkerId) {
         self.someone_left |= self.workers.remove(&worker);
         self.left.remove(&worker);
@@ -62,7 +119,10 @@ impl Group {
     pub(super) fn keep_line(&mut self, workers: &mut Workers<'_>) -> bool {
         let members = self.balancer.as_ref().map_or(&[][..], Balancer::workers);
         let in_turn = workers.options.policy == Policy::RoundRobin;
-        if !in_turn || members.len() > self.line.max_workers {
+        let taken =
+            || members.iter().filter_map(|id| Some(workers.handoffs.get(id)?.taken())).sum();
+        self.line.pace.look(workers.now, taken);
+        if !in_turn || members.len() > self.line.max_workers || !self.line.pace.is_brisk() {
             self.recall(workers);
             return false;
         }
@@ -131,19 +191,18 @@ impl Group {
 
     /// Looks after those who wait while the workers are in line. Whoever was called for them may be
     /// blocked, or gone, and the kernel calls only one: others get them then, or after the handoff
-    /// timeout. Whether somebody waits.
-    pub(super) fn attend(&mut self, workers: &mut Workers<'_>) -> bool {
+    /// timeout.
+    pub(super) fn attend(&mut self, workers: &mut Workers<'_>) {
         if !fd::is_readable(self.listener.as_fd()) {
             self.line.waits_since = None;
             self.line.someone_left = false;
-            return false;
+            return;
         }
         let since = *self.line.waits_since.get_or_insert(workers.now);
         let someone_left = std::mem::take(&mut self.line.someone_left);
         if someone_left || workers.now - since >= workers.options.handoff_timeout {
             self.serve_who_waits(workers);
         }
-        true
     }
 
     /// Those that nobody is at work for.

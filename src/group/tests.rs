@@ -3,6 +3,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::crowd::{ENOUGH, GAP, GROWTH, PATIENCE, SHIFT, WORTH_IT};
+use super::line::{BRISK, BRISK_PERIODS, PERIOD, Pace};
 use super::*;
 use crate::protocol::Target;
 use crate::shared::{WANTED_TO_TURN, WorkerPage};
@@ -42,6 +43,7 @@ impl Cluster {
     fn in_line(count: u32, max_workers: usize) -> Self {
         let mut cluster = Self::new(count, max_workers);
         cluster.group.line.max_workers = max_workers;
+        cluster.group.line.pace.brisk_periods = BRISK_PERIODS;
         cluster
     }
 
@@ -101,6 +103,11 @@ impl Cluster {
     fn open(&self, id: u32, count: u64) {
         let count = u32::try_from(count).unwrap();
         self.pages[&WorkerId(id)].open_connections.store(count, Ordering::Release);
+    }
+
+    /// The worker takes so many connections.
+    fn take(&self, id: u32, count: u64) {
+        self.pages[&WorkerId(id)].taken.fetch_add(count, Ordering::Relaxed);
     }
 
     /// The worker has read up to that unit.

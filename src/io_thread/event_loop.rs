@@ -27,17 +27,8 @@ const EXHAUSTION_PAUSE: Duration = Duration::from_millis(20);
 /// milliseconds, and five are not long for a client.
 const TICKS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(5);
 
-/// When so many ticks have found nobody waiting, none is needed until somebody comes.
-const QUIET_TICKS: u8 = 2;
-
 /// How many sockets may be ready in one turn; the others are in the next one.
 const MAX_EVENTS: usize = 64;
-
-/// Edge-triggered: read until `WouldBlock` before it is told again.
-const ALWAYS: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLET);
-
-/// Told once, at once if it is ready then.
-const ONCE: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLONESHOT);
 
 /// What is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,30 +68,18 @@ enum State {
     Ready,
     /// When somebody comes.
     Watched,
-    /// By the workers in line; looked after when somebody comes.
-    Guarded,
     /// By the workers in line; looked after at each tick.
-    Attended {
-        /// How many of them have found nobody waiting.
-        quiet: u8,
-    },
+    Attended,
     /// When it is resumed: nobody can take any.
     Paused,
     /// After [`EXHAUSTION_PAUSE`].
     Resting,
 }
 
-impl State {
-    /// Of those that have found nobody waiting, with one more.
-    fn quiet_ticks(self) -> u8 {
-        if let Self::Attended { quiet } = self { quiet.saturating_add(1) } else { 0 }
-    }
-}
-
 struct Acceptor {
     socket: Rc<OwnedFd>,
     state: State,
-    registered: Option<EpollFlags>,
+    registered: bool,
 }
 
 pub struct EventLoop {
@@ -207,7 +186,7 @@ impl EventLoop {
             Command::Listen(id, request, balanced) => {
                 let listened = self.primary.listen(id, request, balanced)?;
                 if let Some((id, socket)) = listened.watch {
-                    let acceptor = Acceptor { socket, state: State::Ready, registered: None };
+                    let acceptor = Acceptor { socket, state: State::Ready, registered: false };
                     self.acceptors.insert(id, acceptor);
                     self.ready.push_back(id);
                 }
@@ -280,15 +259,11 @@ impl EventLoop {
         let outcome = self.primary.accept(id);
         self.busy = true;
         acceptor.state = match outcome {
-            Accepted::InLine { waiting } => {
-                let quiet = if waiting { 0 } else { acceptor.state.quiet_ticks() };
-                if quiet >= QUIET_TICKS && acceptor.register(&self.epoll, id, ONCE) {
-                    State::Guarded
-                } else {
-                    State::Attended { quiet }
-                }
+            Accepted::InLine => {
+                acceptor.unregister(&self.epoll);
+                State::Attended
             }
-            Accepted::All if acceptor.register(&self.epoll, id, ALWAYS) => State::Watched,
+            Accepted::All if acceptor.register(&self.epoll, id) => State::Watched,
             Accepted::All | Accepted::Exhausted => {
                 self.resting_until = Some(Instant::now() + EXHAUSTION_PAUSE);
                 State::Resting
@@ -307,9 +282,8 @@ impl EventLoop {
 
     /// Looks after those who wait where the workers accept in line.
     fn attend(&mut self) {
-        let attended = |acceptor: &Acceptor| matches!(acceptor.state, State::Attended { .. });
-        let ids: Vec<_> =
-            self.acceptors.iter().filter(|(_, a)| attended(a)).map(|(id, _)| *id).collect();
+        let attended = |(_, acceptor): &(_, &Acceptor)| acceptor.state == State::Attended;
+        let ids: Vec<_> = self.acceptors.iter().filter(attended).map(|(id, _)| *id).collect();
         for id in ids {
             self.accept_from(id);
         }
@@ -348,23 +322,15 @@ impl EventLoop {
 
 impl Acceptor {
     /// `false` if the system has no memory for that.
-    fn register(&mut self, epoll: &Epoll, id: ListenerId, how: EpollFlags) -> bool {
-        if self.registered == Some(how) && how == ALWAYS {
-            return true;
+    fn register(&mut self, epoll: &Epoll, id: ListenerId) -> bool {
+        if !self.registered {
+            self.registered = watch(epoll, &self.socket, Source::Listener(id)).is_ok();
         }
-        let mut event = EpollEvent::new(how, Source::Listener(id).token());
-        let result = match self.registered {
-            Some(_) => epoll.modify(&self.socket, &mut event),
-            None => epoll.add(&self.socket, event),
-        };
-        if result.is_ok() {
-            self.registered = Some(how);
-        }
-        result.is_ok()
+        self.registered
     }
 
     fn unregister(&mut self, epoll: &Epoll) {
-        if self.registered.take().is_some() {
+        if std::mem::take(&mut self.registered) {
             // It is, and the socket is open.
             let _ = epoll.delete(&self.socket);
         }
@@ -378,8 +344,10 @@ pub fn poller(waker: &OwnedFd) -> io::Result<Epoll> {
     Ok(epoll)
 }
 
+/// Edge-triggered: read until `WouldBlock` before it is told again.
 fn watch(epoll: &Epoll, descriptor: &OwnedFd, source: Source) -> nix::Result<()> {
-    epoll.add(descriptor, EpollEvent::new(ALWAYS, source.token()))
+    let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+    epoll.add(descriptor, EpollEvent::new(flags, source.token()))
 }
 
 #[cfg(test)]

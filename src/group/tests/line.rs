@@ -1,54 +1,83 @@
 use super::*;
 
-const QUIET: Accepted = Accepted::InLine { waiting: false };
-const CALLED: Accepted = Accepted::InLine { waiting: true };
-
 #[test]
 fn the_workers_line_up_once_and_nobody_is_accepted() {
     let mut cluster = Cluster::in_line(2, 2);
-    assert_eq!(cluster.accept(), QUIET);
-    assert_eq!(cluster.connect(3), CALLED);
+    assert_eq!(cluster.accept(), Accepted::InLine);
+    assert_eq!(cluster.connect(3), Accepted::InLine);
     assert_eq!(cluster.unread(), [1, 1]);
     assert!(cluster.group.listener.accept().is_ok());
 }
 
 #[test]
+fn they_line_up_when_many_have_come_for_some_time_and_for_as_long_as_they_do() {
+    let mut cluster = Cluster::in_line(2, 2);
+    cluster.group.line.pace = Pace::default();
+    assert_eq!(cluster.accept(), Accepted::All);
+    for (come, accepted) in [
+        (BRISK, Accepted::All),
+        (BRISK, Accepted::InLine),
+        (BRISK / 2, Accepted::InLine),
+        (BRISK / 2 - 1, Accepted::All),
+        (BRISK, Accepted::All),
+        (BRISK - 1, Accepted::All),
+        (BRISK, Accepted::All),
+        (BRISK, Accepted::InLine),
+    ] {
+        cluster.now += PERIOD / 2;
+        cluster.accept();
+        cluster.take(1, come / 2);
+        cluster.take(2, come - come / 2);
+        cluster.now += PERIOD / 2;
+        assert_eq!(cluster.accept(), accepted);
+        cluster.read_all();
+    }
+    // What it has taken is no longer counted.
+    cluster.group.remove(WorkerId(2));
+    cluster.now += PERIOD / 2;
+    assert_eq!(cluster.accept(), Accepted::InLine);
+    cluster.take(1, BRISK / 2);
+    cluster.now += PERIOD;
+    assert_eq!(cluster.accept(), Accepted::InLine);
+}
+
+#[test]
 fn who_waits_too_long_is_handed_to_those_that_are_ready() {
     let mut cluster = Cluster::in_line(3, 3);
-    assert_eq!(cluster.accept(), QUIET);
+    assert_eq!(cluster.accept(), Accepted::InLine);
     cluster.read(1, 1);
     cluster.read(2, 1);
-    assert_eq!(cluster.connect(3), CALLED);
+    assert_eq!(cluster.connect(3), Accepted::InLine);
     cluster.now += TIMEOUT / 2;
-    assert_eq!(cluster.accept(), CALLED);
+    assert_eq!(cluster.accept(), Accepted::InLine);
     assert_eq!(cluster.unread(), [0, 0, 1], "they have been called");
     cluster.now += TIMEOUT / 2;
-    assert_eq!(cluster.accept(), CALLED);
+    assert_eq!(cluster.accept(), Accepted::InLine);
     assert_eq!(cluster.unread(), [1, 1, 1], "the third one does not even line up");
     assert!(cluster.group.listener.accept().is_ok());
-    assert_eq!(cluster.accept(), QUIET);
-    assert_eq!(cluster.connect(1), CALLED);
+    assert_eq!(cluster.accept(), Accepted::InLine);
+    assert_eq!(cluster.connect(1), Accepted::InLine);
     assert_eq!(cluster.unread(), [1, 1, 1], "it has just come");
 }
 
 #[test]
 fn with_too_many_workers_or_another_policy_they_are_recalled() {
     let mut cluster = Cluster::in_line(2, 2);
-    assert_eq!(cluster.accept(), QUIET);
+    assert_eq!(cluster.accept(), Accepted::InLine);
     cluster.read_all();
     cluster.join(3);
     assert_eq!(cluster.connect(1), Accepted::All);
     assert_eq!(cluster.unread(), [1, 1, 1], "two are recalled, the third one has the connection");
     cluster.read_all();
     cluster.group.remove(WorkerId(3));
-    assert_eq!(cluster.accept(), QUIET);
+    assert_eq!(cluster.accept(), Accepted::InLine);
     assert_eq!(cluster.unread(), [1, 1, 0]);
 }
 
 #[test]
 fn one_that_was_not_recalled_is_told_again() {
     let mut cluster = Cluster::in_line(1, 1);
-    assert_eq!(cluster.accept(), QUIET);
+    assert_eq!(cluster.accept(), Accepted::InLine);
     cluster.read_all();
     cluster.join(2);
     assert_eq!(cluster.accept(), Accepted::All);
@@ -63,30 +92,30 @@ fn one_that_was_not_recalled_is_told_again() {
 #[test]
 fn one_that_has_many_more_than_another_waits_before_it_lines_up_again() {
     let mut cluster = Cluster::in_line(2, 2);
-    assert_eq!(cluster.accept(), QUIET);
+    assert_eq!(cluster.accept(), Accepted::InLine);
     cluster.read_all();
     cluster.open(1, GROWTH);
     cluster.group.has_fetched(WorkerId(1), 8, cluster.now);
-    assert_eq!(cluster.accept(), QUIET);
+    assert_eq!(cluster.accept(), Accepted::InLine);
     assert_eq!(cluster.unread(), [0, 0]);
     cluster.open(2, 1);
-    assert_eq!(cluster.accept(), QUIET);
+    assert_eq!(cluster.accept(), Accepted::InLine);
     assert_eq!(cluster.unread(), [1, 0]);
     // Or it would get none as long as the other one has few.
     cluster.read_all();
     cluster.open(1, 3 * GROWTH);
     cluster.group.has_fetched(WorkerId(1), 8, cluster.now);
-    assert_eq!(cluster.accept(), QUIET);
+    assert_eq!(cluster.accept(), Accepted::InLine);
     assert_eq!(cluster.unread(), [0, 0]);
     cluster.now += TIMEOUT;
-    assert_eq!(cluster.accept(), QUIET);
+    assert_eq!(cluster.accept(), Accepted::InLine);
     assert_eq!(cluster.unread(), [1, 0]);
 }
 
 #[test]
 fn one_that_refuses_or_cannot_begin_is_left_alone_for_a_moment() {
     let mut cluster = Cluster::in_line(2, 2);
-    assert_eq!(cluster.accept(), QUIET);
+    assert_eq!(cluster.accept(), Accepted::InLine);
     cluster.read_all();
     cluster.group.refused(WorkerId(1), cluster.now);
     cluster.group.has_fetched(WorkerId(2), 0, cluster.now);
@@ -94,7 +123,7 @@ fn one_that_refuses_or_cannot_begin_is_left_alone_for_a_moment() {
     assert_eq!(cluster.accept(), Accepted::All);
     assert_eq!(cluster.unread(), [0, 0]);
     cluster.now += TIMEOUT;
-    assert_eq!(cluster.accept(), QUIET);
+    assert_eq!(cluster.accept(), Accepted::InLine);
     assert_eq!(cluster.unread(), [1, 1]);
 }
 
@@ -109,7 +138,7 @@ fn what_was_given_back_is_handed_out_before_anybody_lines_up_anew() {
     assert_eq!(cluster.unread(), [1], "the connection");
     cluster.read_all();
     cluster.now += TIMEOUT;
-    assert_eq!(cluster.accept(), QUIET);
+    assert_eq!(cluster.accept(), Accepted::InLine);
     assert_eq!(cluster.unread(), [1], "its place");
 }
 
@@ -122,16 +151,16 @@ fn who_waits_for_one_that_has_left_is_handed_out_at_once() {
     ];
     for leave in leave {
         let mut cluster = Cluster::in_line(2, 2);
-        assert_eq!(cluster.accept(), QUIET);
+        assert_eq!(cluster.accept(), Accepted::InLine);
         cluster.read_all();
         for page in cluster.pages.values() {
             page.phase.store(3, Ordering::Release);
         }
-        assert_eq!(cluster.connect(1), CALLED);
+        assert_eq!(cluster.connect(1), Accepted::InLine);
         assert_eq!(cluster.unread(), [0, 0]);
         leave(&mut cluster.group);
-        assert_eq!(cluster.accept(), CALLED);
+        assert_eq!(cluster.accept(), Accepted::InLine);
         assert_eq!(cluster.unread()[1], 1);
-        assert_eq!(cluster.accept(), QUIET);
+        assert_eq!(cluster.accept(), Accepted::InLine);
     }
 }
