@@ -46,6 +46,8 @@ impl Worker {
     /// Takes connections, and many more as it says, until it is sent the listening socket. Leaves
     /// one client waiting there.
     fn line_up(&self, port: u16) -> TcpStream {
+        // It waits.
+        self.page.phase.store(1, Ordering::Release);
         loop {
             let client = connect(port);
             let (unit, fd) = self.receive();
