@@ -149,7 +149,7 @@ impl Group {
         self.members.remove(&worker);
         self.refusals.remove(&worker);
         self.crowd.forget(worker);
-        self.line.remove(worker);
+        self.line.forget(worker);
         if let Some(balancer) = &mut self.balancer {
             balancer.leave(worker);
         }

@@ -18,28 +18,28 @@ use crate::sys::fd;
 const REST: Duration = Duration::from_millis(5);
 
 /// It is counted for so long who comes.
-pub(super) const PERIOD: Duration = Duration::from_millis(500);
+pub(super) const PERIOD: Duration = Duration::from_millis(250);
 
 /// From so many a period on a line costs less than to hand them out: it is looked after at each tick.
-pub(super) const BRISK: u64 = 200;
+/// Half of it is enough for one that there is.
+pub(super) const BRISK: u64 = 100;
 
-/// So many periods in a row before anybody lines up. Whoever comes before is handed out: in line,
-/// those who come in the same moment as others are accepted by the worker that has a CPU first.
-pub(super) const BRISK_PERIODS: u8 = 2;
+/// It takes so many periods in a row for a line to form, or to end. Whoever comes before is handed
+/// out: in line, those who come in the same moment as others are accepted by the worker that has a
+/// CPU first.
+const PERIODS: u8 = 2;
 
 /// How many connections come.
 #[derive(Default)]
 pub(super) struct Pace {
     /// When the period has begun, and how many had been taken by then.
     period: Option<(Instant, u64)>,
-    pub brisk_periods: u8,
+    pub is_brisk: bool,
+    /// How many periods in a row were not as `is_brisk` says.
+    unlike: u8,
 }
 
 impl Pace {
-    fn is_brisk(&self) -> bool {
-        self.brisk_periods >= BRISK_PERIODS
-    }
-
     fn look(&mut self, now: Instant, taken: impl Fn() -> u64) {
         let (since, before) = *self.period.get_or_insert_with(|| (now, taken()));
         let elapsed = now - since;
@@ -47,17 +47,15 @@ impl Pace {
             return;
         }
         let taken = taken();
-        // Half of it is enough to go on.
-        let enough = if self.is_brisk() { BRISK / 2 } else { BRISK };
-        let rate = u128::from(taken.saturating_sub(before)) * PERIOD.as_nanos();
-        let is_brisk = rate >= u128::from(enough) * elapsed.as_nanos();
-        self.brisk_periods = if is_brisk { BRISK_PERIODS.min(self.brisk_periods + 1) } else { 0 };
+        let enough = if self.is_brisk { BRISK / 2 } else { BRISK };
+        // Less than before if a worker is gone.
+        let came = u128::from(taken.saturating_sub(before)) * PERIOD.as_nanos();
+        let was_brisk = came >= u128::from(enough) * elapsed.as_nanos();
+        self.unlike = if was_brisk == self.is_brisk { 0 } else { self.unlike + 1 };
+        if self.unlike == PERIODS {
+            (self.is_brisk, self.unlike) = (was_brisk, 0);
+        }
         self.period = Some((now, taken));
-    }
-
-    /// Who has taken some is gone.
-    fn begin_anew(&mut self) {
-        self.period = None;
     }
 }
 
@@ -92,13 +90,7 @@ impl Default for Line {
 }
 
 impl Line {
-    /// The worker is gone.
-    pub fn remove(&mut self, worker: WorkerId) {
-        self.pace.begin_anew();
-        self.forget(worker);
-    }
-
-    /// The worker waits there no more, or was not able to begin.
+    /// The worker is gone, or was not able to begin.
     pub fn forget(&mut self, worker: WorkerId) {
         self.someone_left |= self.workers.remove(&worker);
         self.left.remove(&worker);
@@ -122,7 +114,7 @@ impl Group {
         let taken =
             || members.iter().filter_map(|id| Some(workers.handoffs.get(id)?.taken())).sum();
         self.line.pace.look(workers.now, taken);
-        if !in_turn || members.len() > self.line.max_workers || !self.line.pace.is_brisk() {
+        if !in_turn || members.len() > self.line.max_workers || !self.line.pace.is_brisk {
             self.recall(workers);
             return false;
         }

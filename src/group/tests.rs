@@ -3,7 +3,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::crowd::{ENOUGH, GAP, GROWTH, PATIENCE, SHIFT, WORTH_IT};
-use super::line::{BRISK, BRISK_PERIODS, PERIOD, Pace};
+use super::line::{BRISK, PERIOD, Pace};
 use super::*;
 use crate::protocol::Target;
 use crate::shared::{WANTED_TO_TURN, WorkerPage};
@@ -43,7 +43,7 @@ impl Cluster {
     fn in_line(count: u32, max_workers: usize) -> Self {
         let mut cluster = Self::new(count, max_workers);
         cluster.group.line.max_workers = max_workers;
-        cluster.group.line.pace.brisk_periods = BRISK_PERIODS;
+        cluster.group.line.pace.is_brisk = true;
         cluster
     }
 

@@ -17,8 +17,10 @@ fn they_line_up_when_many_have_come_for_some_time_and_for_as_long_as_they_do() {
     for (come, accepted) in [
         (BRISK, Accepted::All),
         (BRISK, Accepted::InLine),
+        (BRISK / 2 - 1, Accepted::InLine),
         (BRISK / 2, Accepted::InLine),
-        (BRISK / 2 - 1, Accepted::All),
+        (BRISK / 2 - 1, Accepted::InLine),
+        (0, Accepted::All),
         (BRISK, Accepted::All),
         (BRISK - 1, Accepted::All),
         (BRISK, Accepted::All),
@@ -32,13 +34,13 @@ fn they_line_up_when_many_have_come_for_some_time_and_for_as_long_as_they_do() {
         assert_eq!(cluster.accept(), accepted);
         cluster.read_all();
     }
-    // What it has taken is no longer counted.
+    // Nor does it end when what one has taken is missing.
     cluster.group.remove(WorkerId(2));
-    cluster.now += PERIOD / 2;
-    assert_eq!(cluster.accept(), Accepted::InLine);
-    cluster.take(1, BRISK / 2);
-    cluster.now += PERIOD;
-    assert_eq!(cluster.accept(), Accepted::InLine);
+    for _ in 0..2 {
+        cluster.take(1, BRISK / 2);
+        cluster.now += PERIOD;
+        assert_eq!(cluster.accept(), Accepted::InLine);
+    }
 }
 
 #[test]
