@@ -225,6 +225,17 @@ describe('signals', () => {
     assert.strictEqual(stdout.match(/"event":"signal"/g).length, 1);
   });
 
+  for (const late of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2']) {
+    test(`${late} when all have stopped does not change how it ends`, async (t) => {
+      const { program } = await supervised(t, { workers: 1, late });
+      await program.next('running');
+      program.kill('SIGTERM');
+      const { code, stdout } = await program.exit;
+      assert.strictEqual(code, 0);
+      assert.strictEqual(stdout.match(/"event":"signal"/g).length, 1);
+    });
+  }
+
   for (const signal of ['SIGHUP', 'SIGUSR2']) {
     test(`${signal} reloads`, async (t) => {
       const { program, tell } = await supervised(t, { workers: 1 });

@@ -18,13 +18,15 @@ const HEARD_AFTER = 100;
 const TWICE_AFTER = 250;
 
 /**
+ * From now on: with a signal's default action back, one that comes late would be what ends the process.
+ *
  * @param {InstanceType<typeof import('./supervisor').Supervisor>} supervisor
  * @param {(code: number) => void} exitWith what the process shall exit with in the end
- * @returns {() => void} leaves signals alone again
  */
 function obeySignals(supervisor, exitWith) {
   let askedAt = -Infinity;
   const stop = (/** @type {NodeJS.Signals} */ signal) => {
+    if (supervisor.state === 'stopped') return;
     const now = supervisor.state === 'stopping';
     if (now && performance.now() - askedAt < TWICE_AFTER) return;
     askedAt = performance.now();
@@ -35,16 +37,13 @@ function obeySignals(supervisor, exitWith) {
     supervisor.stop({ now, delay, signal });
   };
   const reload = (/** @type {NodeJS.Signals} */ signal) => {
+    if (supervisor.state === 'stopped') return;
     supervisor.emit('signal', { signal, action: 'reload' });
     // Its failure is an event as well.
     supervisor.reload().catch(() => {});
   };
   for (const signal of STOP) process.on(signal, stop);
   for (const signal of RELOAD) process.on(signal, reload);
-  return () => {
-    for (const signal of STOP) process.removeListener(signal, stop);
-    for (const signal of RELOAD) process.removeListener(signal, reload);
-  };
 }
 
 /**

@@ -88,7 +88,7 @@ class Supervisor extends EventEmitter {
     const self = /** @type {import('.').Supervisor} */ (/** @type {unknown} */ (this));
     logEvents(self, options.log);
     if (options.systemd) this.#ends.push(tellSystemd(self));
-    if (options.signals) this.#ends.push(obeySignals(this, (code) => (this.#exitCode = code)));
+    if (options.signals) obeySignals(this, (code) => (this.#exitCode = code));
 
     this.wanted = resolveCount(options.workers);
     this.running = new Promise((resolve, reject) => {
