@@ -181,8 +181,11 @@ async function withCpu({ server, pids }, act) {
   };
 }
 
-/** Seconds. */
-const WARM_UP = 1;
+/**
+ * Seconds. For that long V8 compiles what the server runs, on other threads, which is not what a
+ * connection costs.
+ */
+const WARM_UP = 3;
 const WARM_UP_FORKS = 5;
 
 const warmUp = (/** @type {Target} */ { port }) => saturate(port, CLIENTS, WARM_UP, false);

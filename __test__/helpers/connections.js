@@ -19,6 +19,7 @@ module.exports = {
   fixture,
   holder,
   lineUp,
+  listenerOf,
   refused,
   settle,
   socketPath,
@@ -95,12 +96,12 @@ function ask(target, command = 'answer', sent = () => {}) {
 
 /**
  * Asks, several at a time, until all workers have the listening socket to wait there themselves: they
- * are in line then, for half a second at least. The requests do not count in `endAfter`.
+ * are in line then, for ten seconds. The requests do not count in `endAfter`.
  *
  * @param {Awaited<ReturnType<typeof startWorkers>>} started
  */
 async function lineUp({ program, workers, target }) {
-  const socket = `socket:[${listenerOf(target)}]`;
+  const socket = listenerOf(target);
   let over = false;
   let count = 0;
   const clients = Array.from({ length: 3 }, async () => {
@@ -118,13 +119,13 @@ async function lineUp({ program, workers, target }) {
 /** How many requests were there only to bring the workers into line. */
 const requestsBefore = new WeakMap();
 
-/** The inode of the listening socket, see proc_net(5) and unix(7). */
+/** The listening socket, as in `descriptorsOf`; see proc_net(5) and unix(7). */
 function listenerOf({ path: name, port }) {
   const table = fs.readFileSync(name ? '/proc/net/unix' : '/proc/net/tcp', 'utf8').split('\n');
   const rows = table.map((row) => row.trim().split(/\s+/));
-  if (name) return rows.find((row) => row[7] === name && row[3] === ACCEPTS)[6];
+  if (name) return `socket:[${rows.find((row) => row[7] === name && row[3] === ACCEPTS)[6]}]`;
   const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  return rows.find((row) => row[1] === local && row[3] === LISTEN)[9];
+  return `socket:[${rows.find((row) => row[1] === local && row[3] === LISTEN)[9]}]`;
 }
 
 const ACCEPTS = '00010000';

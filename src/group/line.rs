@@ -18,16 +18,17 @@ use crate::sys::fd;
 const REST: Duration = Duration::from_millis(5);
 
 /// It is counted for so long who comes.
-pub(super) const PERIOD: Duration = Duration::from_millis(250);
+pub(super) const PERIOD: Duration = Duration::from_millis(100);
 
 /// From so many a period on a line costs less than to hand them out: it is looked after at each tick.
-/// Half of it is enough for one that there is.
-pub(super) const BRISK: u64 = 100;
+pub(super) const BRISK: u64 = 40;
 
-/// It takes so many periods in a row for a line to form, or to end. Whoever comes before is handed
-/// out: in line, those who come in the same moment as others are accepted by the worker that has a
-/// CPU first.
-const PERIODS: u8 = 2;
+/// A line forms after so many brisk periods in a row. Whoever comes before is handed out: in line, those
+/// who come in the same moment as others are accepted by the worker that has a CPU first.
+pub(super) const FORMS_AFTER: u8 = 2;
+
+/// It ends after so many that were not half as brisk: loads have gaps.
+pub(super) const ENDS_AFTER: u8 = 100;
 
 /// How many connections come.
 #[derive(Default)]
@@ -47,12 +48,13 @@ impl Pace {
             return;
         }
         let taken = taken();
-        let enough = if self.is_brisk { BRISK / 2 } else { BRISK };
+        let (enough, periods) =
+            if self.is_brisk { (BRISK / 2, ENDS_AFTER) } else { (BRISK, FORMS_AFTER) };
         // Less than before if a worker is gone.
         let came = u128::from(taken.saturating_sub(before)) * PERIOD.as_nanos();
         let was_brisk = came >= u128::from(enough) * elapsed.as_nanos();
         self.unlike = if was_brisk == self.is_brisk { 0 } else { self.unlike + 1 };
-        if self.unlike == PERIODS {
+        if self.unlike == periods {
             (self.is_brisk, self.unlike) = (was_brisk, 0);
         }
         self.period = Some((now, taken));

@@ -3,7 +3,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::crowd::{ENOUGH, GAP, GROWTH, PATIENCE, SHIFT, WORTH_IT};
-use super::line::{BRISK, PERIOD, Pace};
+use super::line::{BRISK, ENDS_AFTER, FORMS_AFTER, PERIOD, Pace};
 use super::*;
 use crate::protocol::Target;
 use crate::shared::{WANTED_TO_TURN, WorkerPage};

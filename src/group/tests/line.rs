@@ -14,33 +14,31 @@ fn they_line_up_when_many_have_come_for_some_time_and_for_as_long_as_they_do() {
     let mut cluster = Cluster::in_line(2, 2);
     cluster.group.line.pace = Pace::default();
     assert_eq!(cluster.accept(), Accepted::All);
-    for (come, accepted) in [
-        (BRISK, Accepted::All),
-        (BRISK, Accepted::InLine),
-        (BRISK / 2 - 1, Accepted::InLine),
-        (BRISK / 2, Accepted::InLine),
-        (BRISK / 2 - 1, Accepted::InLine),
-        (0, Accepted::All),
-        (BRISK, Accepted::All),
-        (BRISK - 1, Accepted::All),
-        (BRISK, Accepted::All),
-        (BRISK, Accepted::InLine),
+    for (periods, come, then) in [
+        (FORMS_AFTER - 1, BRISK, Accepted::All),
+        (1, BRISK - 1, Accepted::All),
+        (FORMS_AFTER - 1, BRISK, Accepted::All),
+        (1, BRISK, Accepted::InLine),
+        (ENDS_AFTER - 1, BRISK / 2 - 1, Accepted::InLine),
+        (1, BRISK / 2, Accepted::InLine),
+        (ENDS_AFTER - 1, 0, Accepted::InLine),
+        (1, 0, Accepted::All),
+        (FORMS_AFTER - 1, BRISK, Accepted::All),
+        (1, BRISK, Accepted::InLine),
     ] {
-        cluster.now += PERIOD / 2;
-        cluster.accept();
-        cluster.take(1, come / 2);
-        cluster.take(2, come - come / 2);
-        cluster.now += PERIOD / 2;
-        assert_eq!(cluster.accept(), accepted);
-        cluster.read_all();
+        for _ in 0..periods {
+            cluster.now += PERIOD / 2;
+            cluster.accept();
+            cluster.take(1, come / 2);
+            cluster.take(2, come - come / 2);
+            cluster.now += PERIOD / 2;
+            assert_eq!(cluster.accept(), then);
+            cluster.read_all();
+        }
     }
     // Nor does it end when what one has taken is missing.
     cluster.group.remove(WorkerId(2));
-    for _ in 0..2 {
-        cluster.take(1, BRISK / 2);
-        cluster.now += PERIOD;
-        assert_eq!(cluster.accept(), Accepted::InLine);
-    }
+    assert_eq!(cluster.accept(), Accepted::InLine);
 }
 
 #[test]
