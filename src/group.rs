@@ -8,7 +8,7 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,7 +19,7 @@ use crate::cpus::Cpus;
 use crate::handoff::Handoff;
 use crate::listener::Listener;
 use crate::primary::Options;
-use crate::protocol::{ListenerId, ServerId, WorkerId};
+use crate::protocol::{IdMap, ListenerId, ServerId, WorkerId};
 use crate::sys::fd;
 
 use self::crowd::Crowd;
@@ -95,7 +95,7 @@ impl Refusal {
 
 /// What a group needs to hand out connections.
 pub struct Workers<'a> {
-    pub handoffs: &'a mut HashMap<WorkerId, Handoff>,
+    pub handoffs: &'a mut IdMap<WorkerId, Handoff>,
     pub options: Options,
     /// Asks the program's own policy; answered by [`Group::decide`].
     pub ask: &'a dyn Fn(Question),
@@ -110,14 +110,14 @@ pub struct Group {
     /// What the first server wants to share with its twins.
     pub data: Option<String>,
     /// All workers that have a server here.
-    pub members: HashMap<WorkerId, ServerId>,
+    pub members: IdMap<WorkerId, ServerId>,
     /// Those that can be given connections; `None` if the workers accept by themselves.
     pub balancer: Option<Balancer<WorkerId>>,
     waiting: VecDeque<Waiting>,
     questions: u64,
     /// Workers whose server was full. They are tried with one connection at a time, or one that
     /// nobody wants would go round without a pause.
-    refusals: HashMap<WorkerId, Refusal>,
+    refusals: IdMap<WorkerId, Refusal>,
     crowd: Crowd,
     line: Line,
     pub paused: bool,
@@ -133,11 +133,11 @@ impl Group {
             key,
             listener,
             data: None,
-            members: HashMap::new(),
+            members: IdMap::default(),
             balancer: balanced.then(Balancer::default),
             waiting: VecDeque::new(),
             questions: 0,
-            refusals: HashMap::new(),
+            refusals: IdMap::default(),
             crowd: Crowd::default(),
             line: Line::default(),
             paused: false,

@@ -15,7 +15,9 @@ use crate::cpus::Cpus;
 use crate::group::{Accepted, Group, Question, Workers};
 use crate::handoff::{Handoff, TakenBack};
 use crate::listener::Listener;
-use crate::protocol::{Bound, ListenRequest, ListenerId, Parcel, Return, ServerId, WorkerId};
+use crate::protocol::{
+    Bound, IdMap, ListenRequest, ListenerId, Parcel, Return, ServerId, WorkerId,
+};
 
 /// What can be set for the whole cluster.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +50,7 @@ pub struct Listened {
 
 #[derive(Default)]
 struct Worker {
-    servers: HashMap<ServerId, ListenerId>,
+    servers: IdMap<ServerId, ListenerId>,
     /// It goes, so a request to listen that is still under way is ignored.
     leaving: bool,
 }
@@ -60,9 +62,9 @@ pub type Ask = Box<dyn Fn(Question) + Send>;
 pub struct Primary {
     options: Options,
     ask: Option<Ask>,
-    workers: HashMap<WorkerId, Worker>,
-    handoffs: HashMap<WorkerId, Handoff>,
-    groups: HashMap<ListenerId, Group>,
+    workers: IdMap<WorkerId, Worker>,
+    handoffs: IdMap<WorkerId, Handoff>,
+    groups: IdMap<ListenerId, Group>,
     by_key: HashMap<String, ListenerId>,
     last_listener: u32,
     cpus: Cpus,

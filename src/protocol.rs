@@ -5,6 +5,7 @@ mod packet;
 
 pub use packet::{Parcel, Return, Unit};
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 /// The longest payload of one frame: with it, a frame is as long as its header can say.
@@ -21,6 +22,13 @@ pub struct ListenerId(pub u32);
 /// A worker, by the id that `cluster` gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkerId(pub u32);
+
+/// By one of these ids. Nobody else chooses them, so nothing has to be kept from making them collide:
+/// with many workers, the default hasher is a twentieth of what the I/O thread does.
+pub type IdMap<Id, V> = FxHashMap<Id, V>;
+
+/// See [`IdMap`].
+pub type IdSet<Id> = FxHashSet<Id>;
 
 /// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -45,8 +45,12 @@ impl Group {
             if self.refusals.get(&worker).is_some_and(|refusal| refusal.is_recent(now)) {
                 return (Readiness::Unable, 0);
             }
+            // Before anything that is read from the worker's page, which costs a cache miss: most may
+            // not when they work in shifts.
+            if !may(self, worker, handoff) {
+                return (Readiness::Unable, 0);
+            }
             match handoff.readiness(now, timeout) {
-                _ if !may(self, worker, handoff) => (Readiness::Unable, 0),
                 Readiness::Unable => (Readiness::Unable, 0),
                 // The number says how occupied it is.
                 _ if by_load => (Readiness::Ready, handoff.load()),

@@ -2,7 +2,6 @@
 //! themselves, and with more workers than CPUs they work in shifts. See «A crowd» and «More workers
 //! than CPUs» in ARCHITECTURE.md.
 
-use std::collections::HashSet;
 use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::thread::available_parallelism;
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::{Group, Workers};
 use crate::balancer::{Balancer, Policy, Readiness};
 use crate::handoff::Handoff;
-use crate::protocol::WorkerId;
+use crate::protocol::{IdSet, WorkerId};
 
 /// A worker with so many in its socket has enough to do: it is told to accept more by itself when
 /// it has done that, which costs less than to send it some, and waits for nobody.
@@ -64,7 +63,7 @@ struct OnShift {
 pub(super) struct Crowd {
     /// Workers that accept by themselves for as long as somebody waits. As long as all do, nothing
     /// is accepted here.
-    fetching: HashSet<WorkerId>,
+    fetching: IdSet<WorkerId>,
     /// When it was last worth it.
     worth_it_at: Option<Instant>,
     /// How many workers leave no CPU for another one.
@@ -79,7 +78,7 @@ pub(super) struct Crowd {
 impl Default for Crowd {
     fn default() -> Self {
         Self {
-            fetching: HashSet::new(),
+            fetching: IdSet::default(),
             worth_it_at: None,
             max_at_work: enough_at_work(),
             sent_in_a_row: 0,
@@ -216,7 +215,14 @@ impl Group {
             crowd.sent_in_a_row = 0;
             return;
         }
-        let at_work = members.iter().filter(|worker| crowd.is_at_work(**worker, workers)).count();
+        // No more of them than need be: each is a cache miss.
+        let wanted = if crowd.shift.is_some() { 1 } else { crowd.max_at_work };
+        let on_shift = crowd.shift.iter().flatten().map(|OnShift { worker, .. }| worker);
+        let at_work = on_shift
+            .chain(members)
+            .filter(|worker| crowd.is_at_work(**worker, workers))
+            .take(wanted)
+            .count();
         let now = workers.now;
         if at_work > 0 {
             crowd.last_at_work = Some(now);

@@ -2,7 +2,6 @@
 //! waited longest, of those whose loop waits just then; here it is only looked after that nobody is
 //! left waiting. See «In line» in ARCHITECTURE.md.
 
-use std::collections::{HashMap, HashSet};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use super::crowd::{GROWTH, enough_at_work};
 use super::{Group, MAX_ACCEPTED, Workers};
 use crate::balancer::{Balancer, Policy, Readiness};
 use crate::handoff::Handoff;
-use crate::protocol::WorkerId;
+use crate::protocol::{IdMap, IdSet, WorkerId};
 use crate::sys::fd;
 
 /// How long a worker is left alone that was not able to begin, or has many more connections open than
@@ -66,11 +65,11 @@ pub(super) struct Line {
     pub pace: Pace,
     /// With more workers than this nobody lines up: see [`Crowd`](super::crowd::Crowd).
     pub max_workers: usize,
-    workers: HashSet<WorkerId>,
+    workers: IdSet<WorkerId>,
     /// Those that have left it, when and after how many connections.
-    left: HashMap<WorkerId, (Instant, u32)>,
+    left: IdMap<WorkerId, (Instant, u32)>,
     /// Those that may not know yet that there is no line any more.
-    to_recall: HashSet<WorkerId>,
+    to_recall: IdSet<WorkerId>,
     /// Whoever has left may have been called for somebody.
     someone_left: bool,
     /// Somebody was found waiting each time since then.
@@ -82,9 +81,9 @@ impl Default for Line {
         Self {
             pace: Pace::default(),
             max_workers: enough_at_work(),
-            workers: HashSet::new(),
-            left: HashMap::new(),
-            to_recall: HashSet::new(),
+            workers: IdSet::default(),
+            left: IdMap::default(),
+            to_recall: IdSet::default(),
             someone_left: false,
             waits_since: None,
         }

@@ -16,8 +16,8 @@ const TIMEOUT: Duration = Duration::from_millis(5);
 /// A listener with workers that do what the test says.
 struct Cluster {
     group: Group,
-    handoffs: HashMap<WorkerId, Handoff>,
-    pages: HashMap<WorkerId, Shared<WorkerPage>>,
+    handoffs: IdMap<WorkerId, Handoff>,
+    pages: IdMap<WorkerId, Shared<WorkerPage>>,
     clients: Vec<TcpStream>,
     cpus: Cpus,
     now: Instant,
@@ -32,7 +32,7 @@ impl Cluster {
         let mut group = Group::new(ListenerId(1), String::new(), listener, true);
         group.crowd.max_at_work = max_at_work;
         group.line.max_workers = 0;
-        let (handoffs, pages, clients) = (HashMap::new(), HashMap::new(), Vec::new());
+        let (handoffs, pages, clients) = (IdMap::default(), IdMap::default(), Vec::new());
         let (cpus, now) = (Cpus::that_are(true), Instant::now());
         let mut cluster = Self { group, handoffs, pages, clients, cpus, now };
         (1..=count).for_each(|id| cluster.join(id));

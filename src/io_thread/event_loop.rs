@@ -4,7 +4,7 @@
 //! epoll by hand rather than an asynchronous runtime: between the wake-up for a fresh connection and
 //! its `accept4` each microsecond is one more for its client.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,7 +17,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use super::{Answer, Command, Request};
 use crate::group::Accepted;
 use crate::primary::Primary;
-use crate::protocol::{ListenerId, WorkerId};
+use crate::protocol::{IdMap, ListenerId, WorkerId};
 use crate::sys::fd;
 
 /// How long accepting rests when the system has no descriptor or no memory left for it.
@@ -88,13 +88,13 @@ pub struct EventLoop {
     /// Readable when there is a request.
     waker: Arc<OwnedFd>,
     primary: Primary,
-    acceptors: HashMap<ListenerId, Acceptor>,
+    acceptors: IdMap<ListenerId, Acceptor>,
     /// Those that are [`State::Ready`].
     ready: VecDeque<ListenerId>,
     /// How long those rest that do.
     resting_until: Option<Instant>,
     /// On which workers send something back.
-    returns: HashMap<WorkerId, OwnedFd>,
+    returns: IdMap<WorkerId, OwnedFd>,
     /// When it is looked after what is under way, and at all workers. Not put off by what is handed
     /// out meanwhile, or under a steady load nobody would ever look.
     tick_at: Option<Instant>,
@@ -112,10 +112,10 @@ impl EventLoop {
             requests,
             waker,
             primary: Primary::default(),
-            acceptors: HashMap::new(),
+            acceptors: IdMap::default(),
             ready: VecDeque::new(),
             resting_until: None,
-            returns: HashMap::new(),
+            returns: IdMap::default(),
             tick_at: None,
             busy: false,
             expires_at: None,
