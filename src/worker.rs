@@ -135,17 +135,13 @@ impl Worker {
         self.stop_fetching(|other| other == server);
         let open = self.page.open_connections.load(Ordering::Relaxed);
         let is_open = self.servers.borrow().contains(&server);
-        let backlog = socket.filter(|_| is_open).and_then(|socket| {
-            let mut backlog = Backlog::new(server, listener, socket, open);
-            let in_line = parcel == Parcel::Line;
-            (!in_line || backlog.line_up(&self.take_spot).is_ok()).then_some(backlog)
-        });
-        if let Some(backlog) = backlog {
-            self.fetching.borrow_mut().push_back(backlog);
-        } else {
-            // The server is closed, or the descriptor was lost, or there is no memory to watch it.
-            let _ = self.send(Return::Fetched { listener, accepted: 0 }, &[]);
+        // Where the server is closed, the descriptor was lost, or there is no memory to watch it, all
+        // that is left to do is to say that it is over.
+        let mut backlog = Backlog::new(server, listener, socket.filter(|_| is_open), open);
+        if parcel == Parcel::Line && backlog.line_up(&self.take_spot).is_err() {
+            backlog.end();
         }
+        self.fetching.borrow_mut().push_back(backlog);
     }
 
     fn fetch(&self) -> Taken {

@@ -41,7 +41,8 @@ pub(super) struct Backlog {
     spot: Option<Box<dyn Spot>>,
     pub server: ServerId,
     pub listener: ListenerId,
-    socket: OwnedFd,
+    /// Without it, it is over.
+    socket: Option<OwnedFd>,
     /// With so many connections open it accepts no more.
     limit: u32,
     /// How many it has accepted.
@@ -54,7 +55,7 @@ impl Backlog {
     pub fn new(
         server: ServerId,
         listener: ListenerId,
-        socket: OwnedFd,
+        socket: Option<OwnedFd>,
         open_connections: u32,
     ) -> Self {
         let limit = open_connections + GROWTH;
@@ -64,8 +65,10 @@ impl Backlog {
 
     /// Accepts only when it is called from now on, but then for as long as it has not enough.
     pub fn line_up(&mut self, take_spot: &TakeSpot) -> io::Result<()> {
-        self.spot = Some(take_spot(self.socket.as_fd())?);
-        self.goes_to_the_end = true;
+        if let Some(socket) = &self.socket {
+            self.spot = Some(take_spot(socket.as_fd())?);
+            self.goes_to_the_end = true;
+        }
         Ok(())
     }
 
@@ -77,13 +80,15 @@ impl Backlog {
 
     pub fn accept(&mut self, open_connections: u32) -> Fetched {
         let enough = self.spot.is_none() && self.accepted == AT_A_TIME;
-        if open_connections >= self.limit || enough {
+        let Some(socket) =
+            self.socket.as_ref().filter(|_| open_connections < self.limit && !enough)
+        else {
             return Fetched::Over;
-        }
+        };
         if self.spot.as_ref().is_some_and(|spot| !spot.is_called()) {
             return Fetched::Nothing;
         }
-        match fd::accept(self.socket.as_fd()) {
+        match fd::accept(socket.as_fd()) {
             Ok(connection) => {
                 self.accepted += 1;
                 self.goes_to_the_end = true;

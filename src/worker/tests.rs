@@ -101,6 +101,20 @@ fn it_does_not_begin_to_for_a_server_that_is_closed() {
 }
 
 #[test]
+fn that_it_is_over_is_said_when_there_is_room_for_it() {
+    let (mut handoff, worker) = setup();
+    let (listener, _clients) = crowd(1);
+    let_fetch(&mut handoff, &listener);
+    worker.close(SERVER);
+    while worker.send(Return::Free, &[]).is_ok() {}
+    assert!(matches!(worker.take(true), Taken::Nothing) && worker.is_fetching());
+    while handoff.returned().is_some() {}
+    assert!(matches!(worker.take(false), Taken::Nothing) && !worker.is_fetching());
+    let fetched = Return::Fetched { listener: LISTENER, accepted: 0 };
+    assert_eq!(handoff.returned().unwrap().0, fetched);
+}
+
+#[test]
 fn what_is_taken_back_is_no_listener() {
     let (mut handoff, worker) = setup();
     let (listener, _clients) = crowd(1);
