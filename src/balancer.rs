@@ -76,13 +76,18 @@ impl<W: Copy + Eq + Hash> Balancer<W> {
         &self.ring
     }
 
+    /// Whose turn it is, who comes next, and so on.
+    pub fn in_turn(&self) -> impl Iterator<Item = W> {
+        let (had_their_turn, next) = self.ring.split_at(self.next);
+        next.iter().chain(had_their_turn).copied()
+    }
+
     /// The worker for the next connection: the most ready, of those the one with the least load, of
     /// those the one whose turn it is. `None` if nobody can take it. Its turn is over only with
     /// [`took`](Self::took).
     pub fn choose(&self, mut state: impl FnMut(W) -> (Readiness, u64)) -> Option<W> {
         let mut best: Option<(W, Readiness, u64)> = None;
-        let (had_their_turn, next) = self.ring.split_at(self.next);
-        for &worker in next.iter().chain(had_their_turn) {
+        for worker in self.in_turn() {
             let (readiness, load) = state(worker);
             if readiness == Readiness::Ready && load == 0 {
                 return Some(worker);

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
+use super::line::Line;
 use super::{Group, Workers};
 use crate::balancer::{Balancer, Policy, Readiness};
 use crate::handoff::Handoff;
@@ -112,9 +113,14 @@ impl Crowd {
 
     /// Whether the worker is on shift, or could be.
     pub fn has_place_for(&self, worker: WorkerId) -> bool {
-        self.shift.as_ref().is_none_or(|shift| {
-            shift.len() < self.max_at_work || shift.iter().any(|other| other.worker == worker)
-        })
+        let is_full = |shift: &Vec<_>| shift.len() >= self.max_at_work;
+        !self.shift.as_ref().is_some_and(is_full) || !self.is_off_shift(worker)
+    }
+
+    /// Whether it is left idle while others are on shift.
+    pub fn is_off_shift(&self, worker: WorkerId) -> bool {
+        let shift = self.shift.as_ref();
+        shift.is_some_and(|shift| !shift.iter().any(|other| other.worker == worker))
     }
 
     /// Whether the worker does not accept by itself, but could.
@@ -126,6 +132,12 @@ impl Crowd {
     /// without a CPU for all, that worker may only wait for one.
     pub fn may_move(&self, overdue: Duration) -> bool {
         self.shift.is_none() || overdue >= PATIENCE
+    }
+
+    /// The worker accepts by itself.
+    pub fn begins_to_fetch(&mut self, worker: WorkerId, handoff: &mut Handoff, now: Instant) {
+        self.fetching.insert(worker);
+        self.join_shift(worker, handoff, now);
     }
 
     /// The worker accepts no more by itself, or was not able to begin.
@@ -149,9 +161,15 @@ impl Crowd {
         })
     }
 
-    fn is_blocked_or_has(&self, limit: u64, worker: WorkerId, workers: &mut Workers<'_>) -> bool {
+    fn is_blocked_or_has(
+        &self,
+        limit: u64,
+        worker: WorkerId,
+        line: &Line,
+        workers: &mut Workers<'_>,
+    ) -> bool {
         let (now, timeout) = (workers.now, workers.options.handoff_timeout);
-        let fetches = self.fetching.contains(&worker);
+        let fetches = self.fetching.contains(&worker) && !line.is_idle(worker);
         workers.handoffs.get_mut(&worker).is_none_or(|handoff| {
             let has_some = fetches || handoff.has_unread();
             handoff.load() >= limit
@@ -207,7 +225,7 @@ impl Group {
 
     /// Begins, changes or ends the shift.
     pub(super) fn keep_shift(&mut self, workers: &mut Workers<'_>) {
-        let Self { balancer, crowd, refusals, .. } = self;
+        let Self { balancer, crowd, line, refusals, .. } = self;
         let members = balancer.as_ref().map_or(&[][..], Balancer::workers);
         let in_turn = workers.options.policy == Policy::RoundRobin;
         if !in_turn || members.len() <= crowd.max_at_work {
@@ -237,7 +255,7 @@ impl Group {
             shift.retain(|OnShift { worker, since, limit }| {
                 now - *since < SHIFT
                     && !refusals.contains_key(worker)
-                    && !crowd.is_blocked_or_has(*limit, *worker, workers)
+                    && !crowd.is_blocked_or_has(*limit, *worker, line, workers)
             });
             crowd.shift = Some(shift);
         } else if at_work >= crowd.max_at_work {
@@ -264,8 +282,7 @@ impl Group {
                 && !handoff.is_blocked(now, timeout)
                 && handoff.let_fetch(self.id, *server, socket, now).is_ok()
             {
-                self.crowd.fetching.insert(worker);
-                self.crowd.join_shift(worker, handoff, now);
+                self.crowd.begins_to_fetch(worker, handoff, now);
             } else if may_fetch || handoff.readiness(now, timeout) == Readiness::Unable {
                 handoff.want();
             }

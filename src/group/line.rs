@@ -5,7 +5,7 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::crowd::{GROWTH, enough_at_work};
+use super::crowd::{Crowd, GROWTH, enough_at_work};
 use super::{Group, MAX_ACCEPTED, Workers};
 use crate::balancer::{Balancer, Policy, Readiness};
 use crate::handoff::Handoff;
@@ -63,7 +63,7 @@ impl Pace {
 /// What a group knows of its line.
 pub(super) struct Line {
     pub pace: Pace,
-    /// With more workers than this nobody lines up: see [`Crowd`](super::crowd::Crowd).
+    /// With more workers than this only those on shift line up: see [`Crowd`](super::crowd::Crowd).
     pub max_workers: usize,
     workers: IdSet<WorkerId>,
     /// Those that have left it, when and after how many connections.
@@ -91,6 +91,11 @@ impl Default for Line {
 }
 
 impl Line {
+    /// Whether the worker waits there, and nobody for it.
+    pub fn is_idle(&self, worker: WorkerId) -> bool {
+        self.waits_since.is_none() && self.workers.contains(&worker)
+    }
+
     /// The worker is gone, or was not able to begin.
     pub fn forget(&mut self, worker: WorkerId) {
         self.someone_left |= self.workers.remove(&worker);
@@ -115,10 +120,12 @@ impl Group {
         let taken =
             || members.iter().filter_map(|id| Some(workers.handoffs.get(id)?.taken())).sum();
         self.line.pace.look(workers.now, taken);
-        if !in_turn || members.len() > self.line.max_workers || !self.line.pace.is_brisk {
-            self.recall(workers);
+        let too_many = members.len() > self.line.max_workers && !self.crowd.works_in_shifts();
+        if !in_turn || too_many || !self.line.pace.is_brisk {
+            self.recall(workers, |_, _| true);
             return false;
         }
+        self.recall(workers, Crowd::is_off_shift);
         // One that refuses what it accepts would make the primary keep more and more of them.
         if self.waiting.is_empty() {
             self.line_up(workers);
@@ -126,48 +133,63 @@ impl Group {
         !self.line.workers.is_empty()
     }
 
-    /// All that could take connections.
+    /// All that could take connections; when they work in shifts those that have the fewest, as long as
+    /// there is a place.
     fn line_up(&mut self, workers: &mut Workers<'_>) {
         let Self { id, listener, balancer, members, refusals, crowd, line, .. } = self;
         let now = workers.now;
         line.left.retain(|_, (at, _)| now - *at < REST);
-        let ring = balancer.as_ref().map_or(&[][..], Balancer::workers);
-        let loads = ring.iter().filter_map(|worker| Some(workers.handoffs.get_mut(worker)?.load()));
-        let limit = loads.min().unwrap_or(0) + GROWTH;
-        for worker in ring {
+        let Some(balancer) = balancer else { return };
+        let is_missing =
+            |worker: &WorkerId| !line.workers.contains(worker) && crowd.has_place_for(*worker);
+        let mut missing: Vec<_> = balancer.in_turn().filter(is_missing).collect();
+        if missing.is_empty() {
+            return;
+        }
+        let mut load_of = |worker: &_| workers.handoffs.get_mut(worker).map_or(0, Handoff::load);
+        let limit = balancer.workers().iter().map(&mut load_of).min().unwrap_or(0) + GROWTH;
+        if crowd.works_in_shifts() {
+            // Each is looked at once, for it may change meanwhile.
+            missing.sort_by_cached_key(load_of);
+        }
+        for worker in missing {
             let (Some(handoff), Some(server)) =
-                (workers.handoffs.get_mut(worker), members.get(worker))
+                (workers.handoffs.get_mut(&worker), members.get(&worker))
             else {
                 continue;
             };
-            let rests = match line.left.get(worker) {
+            let rests = match line.left.get(&worker) {
                 Some((_, accepted)) => *accepted == 0 || handoff.load() >= limit,
                 None => false,
             };
-            let refuses = refusals.get(worker).is_some_and(|refusal| refusal.is_recent(now));
-            if !line.workers.contains(worker)
+            let refuses = refusals.get(&worker).is_some_and(|refusal| refusal.is_recent(now));
+            if crowd.has_place_for(worker)
                 && !rests
                 && !refuses
                 && handoff.has_room()
                 && handoff.line_up(*id, *server, listener.as_fd(), now).is_ok()
             {
                 // It does nothing else there from then on.
-                crowd.stop_fetching(*worker);
-                line.workers.insert(*worker);
-                line.left.remove(worker);
-                line.to_recall.remove(worker);
-                refusals.remove(worker);
+                crowd.begins_to_fetch(worker, handoff, now);
+                balancer.took(worker);
+                line.workers.insert(worker);
+                line.left.remove(&worker);
+                line.to_recall.remove(&worker);
+                refusals.remove(&worker);
             }
         }
     }
 
-    /// Ends the line. Those that cannot be told now are told the next time.
-    fn recall(&mut self, workers: &mut Workers<'_>) {
-        let Self { id, members, line, .. } = self;
-        line.to_recall.extend(line.workers.drain());
+    /// Ends it for those that are to leave. Those that cannot be told now are told the next time.
+    fn recall(&mut self, workers: &mut Workers<'_>, leaves: impl Fn(&Crowd, WorkerId) -> bool) {
+        let Self { id, members, crowd, line, .. } = self;
+        line.to_recall.extend(line.workers.extract_if(|worker| leaves(crowd, *worker)));
         // What one of these has said may have crossed what it was told last.
-        line.to_recall.extend(line.left.drain().map(|(worker, _)| worker));
+        let left = line.left.extract_if(|worker, _| leaves(crowd, *worker));
+        line.to_recall.extend(left.map(|(worker, _)| worker));
         line.to_recall.retain(|worker| {
+            // What it is sent from now on comes behind that.
+            crowd.stop_fetching(*worker);
             let (Some(handoff), Some(server)) =
                 (workers.handoffs.get_mut(worker), members.get(worker))
             else {
@@ -202,8 +224,9 @@ impl Group {
     fn serve_who_waits(&mut self, workers: &mut Workers<'_>) {
         let (now, timeout) = (workers.now, workers.options.handoff_timeout);
         for _ in 0..MAX_ACCEPTED {
-            let ready = |_: &Self, _, handoff: &mut Handoff| {
-                handoff.readiness(now, timeout) == Readiness::Ready
+            let ready = |group: &Self, worker, handoff: &mut Handoff| {
+                group.crowd.has_place_for(worker)
+                    && handoff.readiness(now, timeout) == Readiness::Ready
             };
             let Some(worker) = self.choose_if(workers, ready) else { return };
             let Ok(connection) = self.listener.accept() else { return };

@@ -110,6 +110,12 @@ impl Cluster {
         self.pages[&WorkerId(id)].taken.fetch_add(count, Ordering::Relaxed);
     }
 
+    /// The worker's loop turns once, and waits again.
+    fn turn_loop(&self, id: u32) {
+        let phase = &self.pages[&WorkerId(id)].phase;
+        phase.store((phase.load(Ordering::Acquire) + 2) | 1, Ordering::Release);
+    }
+
     /// The worker has read up to that unit.
     fn read(&self, id: u32, sequence: u64) {
         let page = &self.pages[&WorkerId(id)];

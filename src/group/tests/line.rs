@@ -164,3 +164,92 @@ fn who_waits_for_one_that_has_left_is_handed_out_at_once() {
         assert_eq!(cluster.accept(), Accepted::InLine);
     }
 }
+
+/// One of four workers is on shift, in line, and has read that. Returns who it is.
+fn on_shift_in_line(cluster: &mut Cluster) -> u32 {
+    cluster.connect(8);
+    cluster.group.line.pace.is_brisk = true;
+    let mut worker = in_line_now(cluster);
+    assert_eq!(worker.len(), 1, "one of four has a place");
+    worker.remove(0)
+}
+
+/// Who was told to line up, or to leave, by the next look. It is read, and so is all else.
+fn in_line_now(cluster: &mut Cluster) -> Vec<u32> {
+    let before = cluster.unread();
+    assert_eq!(cluster.accept(), Accepted::InLine);
+    let after = cluster.unread();
+    cluster.read_all();
+    (1..).zip(before.iter().zip(after)).filter(|(_, (a, b))| *a < b).map(|(id, _)| id).collect()
+}
+
+#[test]
+fn of_those_that_work_in_shifts_only_those_on_shift_line_up_each_in_turn() {
+    let mut cluster = Cluster::new(4, 1);
+    let mut all = vec![on_shift_in_line(&mut cluster)];
+    for _ in 1..4 {
+        let last = *all.last().unwrap();
+        cluster.turn_loop(last);
+        cluster.now += SHIFT / 2;
+        assert_eq!(in_line_now(&mut cluster), [0; 0]);
+        cluster.turn_loop(last);
+        cluster.now += SHIFT / 2;
+        let told = in_line_now(&mut cluster);
+        assert!(told.len() == 2 && told.contains(&last), "it leaves, another one comes");
+        cluster.group.has_fetched(WorkerId(last), 1, cluster.now);
+        all.extend(told.into_iter().filter(|id| *id != last));
+    }
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3, 4]);
+}
+
+#[test]
+fn the_shift_goes_to_the_one_with_the_fewest_connections() {
+    let mut cluster = Cluster::new(4, 1);
+    let first = on_shift_in_line(&mut cluster);
+    for id in (1..=4).filter(|id| *id != first) {
+        cluster.open(id, u64::from(5 - id));
+    }
+    cluster.open(first, GROWTH + 8);
+    let fewest = if first == 4 { 3 } else { 4 };
+    let mut told = in_line_now(&mut cluster);
+    told.retain(|id| *id != first);
+    assert_eq!(told, [fewest]);
+}
+
+#[test]
+fn one_on_shift_is_blocked_if_it_does_nothing_while_somebody_waits() {
+    let mut cluster = Cluster::new(4, 1);
+    let first = on_shift_in_line(&mut cluster);
+    cluster.now += PATIENCE;
+    assert_eq!(in_line_now(&mut cluster), [0; 0], "nobody waits");
+    assert_eq!(cluster.connect(1), Accepted::InLine);
+    let mut told = in_line_now(&mut cluster);
+    told.retain(|id| *id != first);
+    assert_eq!(told.len(), 1, "it leaves, another one comes");
+    cluster.turn_loop(told[0]);
+    assert_eq!(in_line_now(&mut cluster), [0; 0], "which has just begun");
+}
+
+#[test]
+fn those_off_shift_are_left_idle_though_somebody_waits() {
+    let mut cluster = Cluster::new(4, 1);
+    let first = on_shift_in_line(&mut cluster);
+    cluster.turn_loop(first);
+    assert_eq!(cluster.connect(2), Accepted::InLine);
+    cluster.now += TIMEOUT;
+    // Not in the turn in which it has lined up, for the timeout at most.
+    assert_eq!(in_line_now(&mut cluster), [first]);
+    assert_eq!(cluster.connect(0), Accepted::InLine);
+}
+
+#[test]
+fn without_shifts_those_in_line_are_recalled_and_handed_out_to_in_turn() {
+    let mut cluster = Cluster::new(4, 1);
+    let first = on_shift_in_line(&mut cluster);
+    cluster.cpus = Cpus::that_are(false);
+    assert_eq!(cluster.connect(4), Accepted::All);
+    let mut expected = [1; 4];
+    expected[first as usize - 1] = 2;
+    assert_eq!(cluster.unread(), expected, "one each, one of them behind that it is recalled");
+}
